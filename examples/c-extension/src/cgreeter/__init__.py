@@ -1,0 +1,5 @@
+"""Integers, the slow way."""
+
+from ._native import factorial, power
+
+__all__ = ["factorial", "power"]

@@ -1,0 +1,3 @@
+#include "native.h"
+
+long native_add(long left, long right) { return left + right; }

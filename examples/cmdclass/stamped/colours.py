@@ -1,0 +1,1 @@
+RED, GREEN, BLUE = "red", "green", "blue"

@@ -1,0 +1,100 @@
+"""What is known of setuptools' own build backend, and the one step of it that is mended.
+
+`setuptools.build_meta._BuildMetaBackend._build_with_temp_dir`, in all releases from
+64.0.3 to 84.2.1, lets the command write into a temporary directory inside the result
+directory and then, when ``setup()`` has returned, does ``exists``, ``remove``,
+``rename``. Between these another build's result vanishes or appears: one of the two
+fails, and a reader finds no archive. No command can reach this step, so the module's
+``os`` is replaced by one whose ``rename`` publishes. Where a release's code has no such
+step (any more), nothing is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["Hook", "publish_with", "running_hook"]
+
+_MODULE = "setuptools.build_meta"
+_BUILD = "_build_with_temp_dir"
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A hook of `setuptools.build_meta` that is running ``setup()``.
+
+    Attributes:
+        result_staging: the directory inside the result directory that the command
+            writes into, where the step that follows is known and `publish_with` mends
+            it; None for other hooks and releases.
+    """
+
+    result_staging: str | None
+
+
+def running_hook() -> Hook | None:
+    """Return the hook that this code runs in, or None for ``python setup.py``.
+
+    The command line is the same for both (``get_requires_for_build_wheel`` runs
+    ``egg_info``), what is wanted is not: whoever runs ``setup.py egg_info`` wants the
+    directory in the tree, a hook wants the answer only. In-tree backends call the same
+    functions, so it is these that are looked for, not the backend's name.
+    """
+    hook = None
+    for frame in _callers():
+        if frame.f_globals.get("__name__") == _MODULE:
+            hook = Hook(None)
+            code = frame.f_code
+            if code.co_name == _BUILD and {"remove", "rename"} <= set(code.co_names):
+                return Hook(frame.f_locals.get("tmp_dist_dir"))
+    return hook
+
+
+def publish_with(result_staging: str, publish: Callable[[str, str], None]) -> None:
+    """Let *publish* move the archive from *result_staging* to the result directory.
+
+    Args:
+        result_staging: what `running_hook` found.
+        publish: called with the archive's path and its target's, in place of
+            ``os.remove`` and ``os.rename``.
+    """
+    build_meta: Any = sys.modules[_MODULE]
+    if not isinstance(build_meta.os, _PublishingOs):
+        build_meta.os = _PublishingOs()
+    build_meta.os.publishers[result_staging] = publish
+
+
+class _PublishingOs(ModuleType):
+    """``os``, but for the step from a known staging directory to its parent."""
+
+    def __init__(self) -> None:
+        super().__init__("os", os.__doc__)
+        self.publishers: dict[str, Callable[[str, str], None]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def remove(self, path: str) -> None:
+        # The rename that follows replaces it; removing it first makes the gap.
+        results = (os.path.dirname(staging) for staging in self.publishers)
+        if os.path.dirname(path) not in results:
+            os.remove(path)
+
+    def rename(self, source: str, target: str) -> None:
+        publish = self.publishers.pop(os.path.dirname(source), os.rename)
+        publish(source, target)
+
+
+def _callers() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -1,0 +1,228 @@
+"""One build's private directories, leased for as long as it builds.
+
+Below a root stand the numbered slots ``0``, ``1``, … Each has a lock file beside it
+(``0.lock``) that the slot's owner holds while it builds; a build takes the lowest free
+one. Thus no two live builds share a slot, a lone build always gets ``0`` (stable paths
+for reproducible binaries and compiler caches), and what killed builds leave is found
+and removed by whoever leases their slot next: a free lock proves that the owner is
+gone, which neither age nor a pid does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+
+from . import _locks
+from .errors import BuildRootError
+
+__all__ = ["BuildTree", "lease", "make_writable", "private_tree", "release", "remove", "staging_name"]
+
+_MOST_SLOTS = 10_000
+_STAGING_RECORD = "staging"
+
+
+@dataclass(frozen=True)
+class BuildTree:
+    """The paths of one build's private directories. Whoever has one may not own it.
+
+    Attributes:
+        slot: the leased directory, which `release` removes.
+        directory: where this build's directories are: the slot itself, or a fresh
+            directory inside it after the slot's last owner was killed.
+    """
+
+    slot: str
+    directory: str
+
+    @property
+    def build_base(self) -> str:
+        """What ``build`` uses in place of ``build/``."""
+        return os.path.join(self.directory, "build")
+
+    @property
+    def egg_base(self) -> str:
+        """The parent of the egg-info directory; not below `build_base`.
+
+        `setuptools.command.sdist` prunes all that is below build_base from the
+        manifest, and would prune the egg-info with it.
+        """
+        return os.path.join(self.directory, "egg_base")
+
+    @property
+    def bdist_dir(self) -> str:
+        """What ``bdist_wheel`` uses when build_base is not private."""
+        return os.path.join(self.directory, "bdist_dir")
+
+    def holds(self, path: str) -> bool:
+        """Whether *path* lies inside this build tree."""
+        return os.path.abspath(path).startswith(self.directory + os.sep)
+
+    def remember_staging(self, path: str) -> None:
+        """Write down that *path* is to be removed with this build tree.
+
+        Called before the directory is filled, so that what a killed build has staged
+        in somebody's ``dist/`` goes when its slot is leased again.
+        """
+        record = os.path.join(self.slot, _STAGING_RECORD)
+        with open(record, "a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(os.path.abspath(path) + "\0")
+
+
+@dataclass(frozen=True)
+class _Lease:
+    lock: _locks.Lock | None
+    owner: int  # a forked child has this table too, and must not remove anything
+
+
+_leases: dict[BuildTree, _Lease] = {}
+
+
+def lease(root: str) -> BuildTree:
+    """Lease the lowest free slot below *root* and make its directories, empty.
+
+    The slot is this process's until `release` or the end of the process, whichever is
+    first. After a crash the slot's lock is free and its directory stays until the slot
+    is leased again.
+
+    Args:
+        root: the absolute, resolved path of a directory of this user's.
+
+    Raises:
+        LocksUnavailableError: the file system of *root* has no locks.
+        BuildRootError: *root* cannot be written to.
+    """
+    try:
+        for number in range(_MOST_SLOTS):
+            slot = os.path.join(root, str(number))
+            lock = _locks.acquire(f"{slot}.lock", timeout=0)
+            if lock is not None:
+                return _occupy(slot, lock)
+    except OSError as exc:
+        remedy = "free it, or set build-root to a directory that you can write to"
+        raise BuildRootError(root, exc.strerror or str(exc), remedy) from exc
+    cause = f"the locks of all {_MOST_SLOTS} build trees are held"
+    raise BuildRootError(root, cause, "set build-root to another directory")
+
+
+def private_tree(parent: str) -> BuildTree:
+    """Make a build tree of a name that nobody else has, without a lease.
+
+    After a crash it stays: nothing proves to another build that its owner is gone.
+    """
+    return _occupy(tempfile.mkdtemp(prefix="setuptools-isolated-build-", dir=parent))
+
+
+def release(tree: BuildTree, *, keep: bool = False) -> str | None:
+    """Remove the build tree and end its lease; nothing if this process has none.
+
+    Args:
+        keep: move the build tree out of its slot instead of removing it.
+
+    Returns:
+        Where the kept build tree is.
+    """
+    lease = _leases.pop(tree, None)
+    if lease is None or lease.owner != os.getpid():
+        return None
+    kept = _move_out(tree, lease) if keep else remove(tree.slot)
+    if lease.lock is not None:
+        lease.lock.release()
+    return kept
+
+
+def staging_name() -> str:
+    """A fresh name for a directory that holds an archive until it is published."""
+    return f".tmp-{os.urandom(8).hex()}"
+
+
+def _occupy(slot: str, lock: _locks.Lock | None = None) -> BuildTree:
+    tree = BuildTree(slot, slot)
+    if lock is not None:
+        try:
+            os.mkdir(slot, 0o700)
+        except FileExistsError:
+            # Its last owner was killed. Compilers that it started may live on and
+            # write to the paths that they were given, so this build gets other ones.
+            _remove_staged(slot)
+            _empty(slot)
+            tree = BuildTree(slot, tempfile.mkdtemp(dir=slot))
+    _leases[tree] = _Lease(lock, os.getpid())
+    os.mkdir(tree.egg_base)
+    return tree
+
+
+def _move_out(tree: BuildTree, lease: _Lease) -> str:
+    if lease.lock is None:
+        return tree.directory
+    # The slot's next owner would empty it.
+    kept = tempfile.mkdtemp(prefix="kept-", dir=os.path.dirname(tree.slot))
+    os.rename(tree.slot, os.path.join(kept, os.path.basename(tree.slot)))
+    return os.path.join(
+        kept, os.path.relpath(tree.directory, os.path.dirname(tree.slot))
+    )
+
+
+def _empty(slot: str) -> None:
+    if os.path.islink(slot) or not os.path.isdir(slot):
+        os.unlink(slot)
+    else:
+        remove(slot)
+    os.makedirs(slot, 0o700, exist_ok=True)
+
+
+def _remove_staged(slot: str) -> None:
+    record = os.path.join(slot, _STAGING_RECORD)
+    try:
+        with open(record, encoding="utf-8", errors="surrogateescape") as file:
+            staged = file.read().split("\0")
+    except FileNotFoundError:
+        return
+    for path in staged[:-1]:  # a path without its terminator was not made yet
+        if not os.path.islink(path):
+            remove(path)
+
+
+def remove(directory: str) -> None:
+    """Remove *directory*, or what can be removed of it; no error if it is gone.
+
+    Links are removed, never followed.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    if os.path.isdir(directory):
+        # Projects make read-only directories, and orphans of a killed build write on.
+        make_writable(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+    _forget_made_directories()
+
+
+def make_writable(directory: str) -> None:
+    """Let this user write to *directory* and all directories below it, where it may."""
+    with contextlib.suppress(OSError):
+        os.chmod(directory, 0o700)
+        for entry in os.scandir(directory):
+            if entry.is_dir(follow_symlinks=False):
+                make_writable(entry.path)
+
+
+def _forget_made_directories() -> None:
+    # distutils.dir_util.mkpath remembers what it made and makes it once per process:
+    # the next build in this process, in the same slot, would miss its directories.
+    from distutils import dir_util  # setuptools' own; it has to be imported first
+
+    for name in ("_path_created", "SkipRepeatAbsolutePaths"):  # before and since 75.3
+        cache = getattr(dir_util, name, None)
+        if cache is not None:
+            cache.clear()
+
+
+def _release_all() -> None:
+    for tree in list(_leases):
+        release(tree)
+
+
+atexit.register(_release_all)

@@ -1,0 +1,51 @@
+"""Mixins for setuptools' commands, one module per command, named as the command."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from setuptools import Command
+
+__all__ = ["isolated"]
+
+_MIXINS = {"bdist_wheel": "BdistWheel", "build": "Build", "egg_info": "EggInfo"}
+
+
+def isolated(command: str, base: type[Command]) -> type[Command]:
+    """Return *base* with this package's mixin for *command* in front, if it has one.
+
+    A class that already has the mixin is returned as it is, also when another plugin
+    has put something in front of it since.
+    """
+    if command not in _MIXINS:
+        return base
+    return _mixed(command, base)
+
+
+@lru_cache(maxsize=None)
+def _mixed(command: str, base: type[Command]) -> type[Command]:
+    mixin = getattr(import_module(f".{command}", __name__), _MIXINS[command])
+    if issubclass(base, mixin):
+        return base
+    # Options are looked up by the class's name: it has to be the one of the base.
+    members: dict[str, Any] = {
+        "__module__": base.__module__,
+        "__doc__": base.__doc__,
+        "__reduce_ex__": _reduce,
+        "_isolated_from": (command, base),
+    }
+    return type(base.__name__, (mixin, base), members)
+
+
+def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
+    # A build_ext that compiles in worker processes is pickled, with its distribution
+    # and so with all commands; the class itself cannot be found by its name.
+    return _restore, type(self)._isolated_from, vars(self)
+
+
+def _restore(command: str, base: type[Command]) -> Command:
+    cls = isolated(command, base)
+    return cls.__new__(cls)

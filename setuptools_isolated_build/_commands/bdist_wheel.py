@@ -1,0 +1,139 @@
+"""``bdist_wheel`` in the build tree, publishing what it has made."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from setuptools_isolated_build import _build_meta, _isolation, _publish
+from setuptools_isolated_build.errors import IsolatedBuildError
+
+if TYPE_CHECKING:
+    from setuptools import Command as _Base
+
+    from setuptools_isolated_build._isolation import Isolation
+else:
+    _Base = object
+
+__all__ = ["BdistWheel"]
+
+
+class BdistWheel(_Base):
+    """Mixin: asks for the build tree, and lets the wheel appear whole."""
+
+    bdist_dir: str | None
+    dist_dir: str
+    keep_temp: bool
+
+    def finalize_options(self) -> None:
+        """Set up the isolation before anything is derived from build_base."""
+        dist = self.distribution
+        if {"dist_info", "editable_wheel"}.isdisjoint(getattr(dist, "commands", ())):
+            _isolation.isolate(dist)
+        isolation = _isolation.current(dist)
+        if isolation is None:
+            super().finalize_options()
+            return
+        egg_info = dist.get_command_obj("egg_info")
+        if egg_info.finalized:
+            egg_info.move_to_build_tree()
+        stated = self.bdist_dir
+        super().finalize_options()
+        assert self.bdist_dir is not None
+        if not (
+            stated
+            or _isolation.stated_by_user(dist, "bdist", "bdist_base")
+            or isolation.tree.holds(self.bdist_dir)
+        ):
+            # build_base is in the tree, by the user's wish; nobody has asked for this.
+            self.bdist_dir = isolation.tree.bdist_dir
+        self._tell_what_is_shared(isolation)
+
+    def run(self) -> None:
+        """Build the wheel in a staging directory, check it, publish it."""
+        dist = self.distribution
+        isolation = _isolation.current(dist)
+        if isolation is None:
+            super().run()
+            return
+        if self.keep_temp:
+            _isolation.keep_tree(dist)
+        hook = _build_meta.running_hook()
+        try:
+            if hook is not None and hook.result_staging == self.dist_dir:
+                isolation.tree.remember_staging(self.dist_dir)
+                super().run()
+                self._check(isolation, self.dist_dir)
+                publish = partial(_publish_result, isolation)
+                _build_meta.publish_with(self.dist_dir, publish)
+            else:
+                if hook is not None:
+                    _isolation.tell(
+                        "the result is published as this setuptools does it: "
+                        "its build_meta has no step that is known here"
+                    )
+                self._run_and_publish(isolation)
+        finally:
+            dist.get_command_obj("egg_info").move_to_source_tree()
+
+    def _run_and_publish(self, isolation: Isolation) -> None:
+        dist_dir = self.dist_dir
+        files: list[Any] = getattr(self.distribution, "dist_files", [])
+        with _publish.staging_directory(dist_dir, isolation.tree) as staging:
+            self.dist_dir = staging
+            try:
+                super().run()
+            finally:
+                self.dist_dir = dist_dir
+            self._check(isolation, staging)
+            for name in sorted(os.listdir(staging)):
+                staged = os.path.join(staging, name)
+                target = os.path.join(dist_dir, name)
+                _publish_archive(isolation, staged, target)
+                files[:] = [
+                    (*file[:-1], target) if file[-1] == staged else file
+                    for file in files
+                ]
+
+    def _check(self, isolation: Isolation, directory: str) -> None:
+        if isolation.settings.verify:
+            for name in os.listdir(directory):
+                if name.endswith(".whl"):
+                    _publish.check_wheel(os.path.join(directory, name))
+
+    def _tell_what_is_shared(self, isolation: Isolation) -> None:
+        build: Any = self.get_finalized_command("build")
+        egg_info: Any = self.get_finalized_command("egg_info")
+        used = {
+            "build_lib": build.build_lib,
+            "build_temp": build.build_temp,
+            "bdist_dir": self.bdist_dir,
+            "egg_info": egg_info.egg_info,
+        }
+        shared = [
+            f"{name} = {path}"
+            for name, path in used.items()
+            if not isolation.tree.holds(path)
+        ]
+        if shared:
+            _isolation.warn(
+                f"not isolated, as they are set elsewhere: {', '.join(shared)}"
+            )
+
+
+def _publish_archive(isolation: Isolation, archive: str, target: str) -> None:
+    timeout = isolation.settings.lock_timeout
+    if not _publish.publish(archive, target, isolation.lock_root, timeout):
+        _isolation.tell(f"published without a lock: {target}")
+
+
+def _publish_result(isolation: Isolation, archive: str, target: str) -> None:
+    # setup() has returned, and with it distutils' handler of errors.
+    try:
+        _publish_archive(isolation, archive, target)
+    except IsolatedBuildError as exc:
+        msg = f"error: {exc}"
+        raise SystemExit(msg) from None
+    finally:
+        _isolation.release_idle()

@@ -1,0 +1,42 @@
+"""The entry point: puts our commands in front of whatever a distribution uses.
+
+Setuptools looks a command up in ``cmdclass``, in a hard-wired class, among the first
+of several entry points. Wrapping the look-up reaches all of these, and what other
+plugins have put there; an entry point named ``egg_info`` would win by luck at best.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Callable
+
+if TYPE_CHECKING:
+    from setuptools import Command, Distribution
+
+__all__ = ["finalize_distribution_options"]
+
+
+def finalize_distribution_options(dist: Distribution) -> None:
+    """Wrap the command look-up and the command run of *dist*.
+
+    Called by `setuptools.dist.Distribution.finalize_options` for every distribution of
+    the process, before its configuration is read. Makes nothing and reads nothing.
+    """
+    # Partials of functions, since distributions are pickled: a closure cannot be.
+    dist.get_command_class = partial(_get_command_class, dist.get_command_class)  # type: ignore[method-assign]
+    dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
+
+
+def _get_command_class(
+    wrapped: Callable[[str], type[Command]], command: str
+) -> type[Command]:
+    from . import _commands
+
+    return _commands.isolated(command, wrapped(command))
+
+
+def _run_commands(dist: Distribution, wrapped: Callable[[], None]) -> None:
+    from . import _isolation
+
+    with _isolation.within(dist):
+        wrapped()

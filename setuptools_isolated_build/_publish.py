@@ -1,0 +1,117 @@
+"""Put a finished archive into its directory: staged, checked, then replaced at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from typing import TYPE_CHECKING
+
+from . import _build_tree, _locks
+from .errors import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._build_tree import BuildTree
+
+__all__ = ["check_wheel", "publish", "staging_directory"]
+
+_MOST_LOCKS = 16
+
+
+@contextlib.contextmanager
+def staging_directory(dist_dir: str, tree: BuildTree) -> Iterator[str]:
+    """Make a directory inside *dist_dir*, for archives that are not finished yet.
+
+    It is on the file system of *dist_dir*, so that `publish` can replace; readers of
+    ``dist/`` pass over its dotted name. It is gone after the block, and after a crash
+    when the slot of *tree* is leased again.
+
+    Raises:
+        PublishError: *dist_dir* cannot be made or written to.
+    """
+    staging = os.path.join(dist_dir, _build_tree.staging_name())
+    tree.remember_staging(staging)
+    try:
+        os.makedirs(dist_dir, exist_ok=True)
+        os.mkdir(staging, 0o700)
+    except OSError as exc:
+        remedy = "make it writable or name another one with --dist-dir"
+        raise PublishError(dist_dir, exc.strerror or str(exc), remedy) from exc
+    try:
+        yield staging
+    finally:
+        _build_tree.remove(staging)
+
+
+def publish(archive: str, target: str, lock_root: str | None, timeout: float) -> bool:
+    """Replace *target* by *archive*, which is on the same file system.
+
+    A reader sees the old file or the new one, whole, at any moment and after a crash
+    of this process (not of the machine: nothing is flushed to disk, as in setuptools).
+
+    Args:
+        lock_root: the directory for the publish locks, a bounded number of them.
+        timeout: how long to wait for the lock, in seconds.
+
+    Returns:
+        Whether the lock was held; there is none without *lock_root* or where the file
+        system has no locks.
+
+    Raises:
+        PublishError: the lock was not had in time, or *target* cannot be replaced.
+    """
+    try:
+        if lock_root is None:
+            os.replace(archive, target)
+            return False
+        path = _lock_path(lock_root, os.path.dirname(os.path.abspath(target)))
+        with _locks.hold(path, timeout) as held:
+            if not held:
+                cause = f"another build held the publish lock {path} for {timeout:g} s"
+                remedy = "build again, or raise lock-timeout"
+                raise PublishError(target, cause, remedy)
+            os.replace(archive, target)
+    except _locks.LocksUnavailableError:
+        os.replace(archive, target)
+        return False
+    except OSError as exc:
+        remedy = "make its directory writable, or name another directory"
+        raise PublishError(target, exc.strerror or str(exc), remedy) from exc
+    return True
+
+
+def check_wheel(path: str) -> None:
+    """Check that the wheel *path* holds what its RECORD lists, and nothing else.
+
+    Raises:
+        PublishError: it does not.
+    """
+    import csv
+    import io
+    from zipfile import BadZipFile
+
+    from wheel.wheelfile import WheelError, WheelFile
+
+    try:
+        with WheelFile(path) as wheel:
+            for name in wheel.namelist():
+                with wheel.open(name) as member:
+                    while member.read(1 << 20):  # to its end, where hashes are compared
+                        pass
+            record = wheel.read(wheel.record_path).decode()
+            listed = {row[0] for row in csv.reader(io.StringIO(record)) if row}
+            missing = sorted(listed.difference(wheel.namelist()))
+            if missing:
+                msg = f"{missing[0]!r} is in RECORD only"
+                raise WheelError(msg)
+    except (WheelError, BadZipFile, EOFError, zlib.error) as exc:
+        cause = f"the wheel does not match its RECORD ({exc}), it is not published"
+        remedy = "build again; verify = false publishes without this check"
+        raise PublishError(path, cause, remedy) from exc
+
+
+def _lock_path(lock_root: str, directory: str) -> str:
+    number = zlib.crc32(os.fsencode(os.path.realpath(directory))) % _MOST_LOCKS
+    return os.path.join(lock_root, f"publish-{number}.lock")

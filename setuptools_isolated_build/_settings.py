@@ -1,0 +1,145 @@
+"""The project's and the user's settings, parsed once into a frozen object."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, NamedTuple
+
+from setuptools.config.pyprojecttoml import load_file
+
+from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Settings", "read_settings"]
+
+_TABLE = "setuptools-isolated-build"
+_PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``[tool.setuptools-isolated-build]``, with the environment's values in place.
+
+    Attributes:
+        enabled: whether builds are isolated at all.
+        build_root: the absolute path of the directory below which build trees are
+            leased, or None for the user's own one in the temporary directory.
+        keep: when a build tree outlives its build: ``never``, ``on-failure``,
+            ``always``.
+        lock_timeout: how long to wait for the publish lock, in seconds.
+        verify: whether a wheel is checked against its RECORD before it is published.
+    """
+
+    enabled: bool = True
+    build_root: str | None = None
+    keep: str = "never"
+    lock_timeout: float = 60.0
+    verify: bool = True
+
+
+class _Key(NamedTuple):
+    expects: str
+    accepts: Callable[[object], bool]
+    from_text: Callable[[str], object]
+
+
+def _is_seconds(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= 0  # type: ignore[arg-type,operator]
+
+
+def _switch_from_text(text: str) -> object:
+    switches = {"1": True, "true": True, "yes": True, "on": True}
+    switches |= {"0": False, "false": False, "no": False, "off": False}
+    return switches.get(text.strip().lower(), text)
+
+
+def _number_from_text(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+_SWITCH = _Key("true or false", lambda v: isinstance(v, bool), _switch_from_text)
+_KEEP = ("never", "on-failure", "always")
+_KEYS = {
+    "enabled": _SWITCH,
+    "build-root": _Key(
+        "the path of a directory", lambda v: isinstance(v, str) and v != "", str
+    ),
+    "keep": _Key(
+        'one of "never", "on-failure", "always"', lambda v: v in _KEEP, str.strip
+    ),
+    "lock-timeout": _Key("a number of seconds", _is_seconds, _number_from_text),
+    "verify": _SWITCH,
+}
+
+
+def read_settings(source_dir: str, environ: Mapping[str, str]) -> Settings:
+    """Read the settings of the project in *source_dir*.
+
+    Args:
+        source_dir: the absolute path of the source tree; relative values of
+            ``build-root`` start there.
+        environ: the environment; ``SETUPTOOLS_ISOLATED_BUILD_<KEY>`` wins over
+            pyproject.toml, and an empty value counts as unset.
+
+    Raises:
+        SettingsError: an unknown key, or a value of the wrong type.
+    """
+    values = _from_pyproject(os.path.join(source_dir, "pyproject.toml"))
+    values |= _from_environment(environ)
+    if "build_root" in values:
+        stated = os.path.expanduser(str(values["build_root"]))
+        values["build_root"] = os.path.join(source_dir, stated)
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _from_pyproject(path: str) -> dict[str, object]:
+    if not os.path.isfile(path):
+        return {}
+    table = load_file(path).get("tool", {}).get(_TABLE, {})
+    if not isinstance(table, dict):
+        cause = f"tool.{_TABLE} is not a table"
+        raise SettingsError(path, cause, f"write it as [tool.{_TABLE}]")
+    return {
+        _field(key): _checked(path, key, key, table[key], list(_KEYS)) for key in table
+    }
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    names = {_PREFIX + key.upper().replace("-", "_"): key for key in _KEYS}
+    values = {}
+    for name, text in environ.items():
+        if name.startswith(_PREFIX) and text.strip():
+            key = names.get(name, name)
+            value = _KEYS[key].from_text(text) if key in _KEYS else text
+            values[_field(key)] = _checked(
+                "environment", name, key, value, list(names)
+            )
+    return values
+
+
+def _field(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _checked(
+    where: str, name: str, key: str, value: object, known: list[str]
+) -> object:
+    if key not in _KEYS:
+        import difflib  # needed for nothing but a mistake
+
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise SettingsError(
+            where, f"unknown setting {name!r}", f"did you mean {nearest!r}?"
+        )
+    if not _KEYS[key].accepts(value):
+        cause = f"{name} = {value!r} is not {_KEYS[key].expects}"
+        raise SettingsError(where, cause, f"correct it or remove {name}")
+    return value

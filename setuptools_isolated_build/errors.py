@@ -1,0 +1,47 @@
+"""What a build can end with: one line that names the path, the cause and the way out.
+
+All of these derive from `setuptools.errors.BaseError`, which distutils' ``setup()``
+prints as ``error: …`` without a traceback.
+"""
+
+from __future__ import annotations
+
+from setuptools.errors import BaseError
+
+__all__ = [
+    "BuildRootError",
+    "DiskFullError",
+    "IsolatedBuildError",
+    "PublishError",
+    "SettingsError",
+]
+
+
+class IsolatedBuildError(BaseError):
+    """Base of all errors of this package.
+
+    Attributes:
+        path: the file or directory (or settings source) that the error is about.
+        remedy: what the reader can do about it.
+    """
+
+    def __init__(self, path: str, cause: str, remedy: str) -> None:
+        super().__init__(f"{path}: {cause}; {remedy}")
+        self.path = path
+        self.remedy = remedy
+
+
+class SettingsError(IsolatedBuildError):
+    """``[tool.setuptools-isolated-build]`` or its environment variables are wrong."""
+
+
+class BuildRootError(IsolatedBuildError):
+    """No build tree can be made below the directory that should hold them."""
+
+
+class PublishError(IsolatedBuildError):
+    """A finished archive could not be put into its directory; nothing was put there."""
+
+
+class DiskFullError(IsolatedBuildError):
+    """A file system ran full during the build."""

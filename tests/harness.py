@@ -1,0 +1,261 @@
+"""Environments, builds and comparisons: what the tests, the demo and nox share.
+
+The oracle is setuptools without the plugin: a *plain* environment builds what a
+*plugged* one is compared with. Nothing here imports the plugin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+EXAMPLES = REPOSITORY / "examples"
+PACKAGES = REPOSITORY / "tests" / "packages"
+# Long enough for a loaded machine: it is there to end a hang, not to measure.
+TIMEOUT = 600
+FRONTENDS = ("hook", "setup.py", "pip", "build", "uv")
+
+_HOOK = """
+import sys
+from setuptools import build_meta
+hook, *args = sys.argv[1:]
+del sys.argv[1:]
+print("result:", getattr(build_meta, hook)(*args))
+"""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment to build with."""
+
+    python: Path
+
+    @classmethod
+    def create(cls, path: Path, *requirements: str) -> Environment:
+        """Make it at *path* and install *requirements*, build and uv there."""
+        venv.create(path, with_pip=True, symlinks=os.name == "posix")
+        scripts = "Scripts" if os.name == "nt" else "bin"
+        environment = cls(path / scripts / "python")
+        pip = [str(environment.python), "-m", "pip", "install", "--quiet"]
+        # One newer than the interpreter's own, which may lack the options used here.
+        subprocess.run([*pip, "--upgrade", "pip"], check=True, timeout=TIMEOUT)
+        subprocess.run(
+            [*pip, "--upgrade", "build", "uv", "wheel", *requirements],
+            check=True,
+            timeout=TIMEOUT,
+        )
+        return environment
+
+    def command(self, frontend: str, source: Path, out: Path) -> list[str]:
+        """Return the command by which *frontend* builds a wheel into *out*.
+
+        None of them isolates the environment: what is in this one is what builds.
+        """
+        python = str(self.python)
+        commands = {
+            "hook": ["-c", _HOOK, "build_wheel", str(out)],
+            "setup.py": ["setup.py", "bdist_wheel", "--dist-dir", str(out)],
+            "pip": "-m pip wheel --no-deps --no-build-isolation --no-cache-dir"
+            " --disable-pip-version-check -vv --wheel-dir".split()
+            + [str(out), str(source)],
+            "build": "-m build --wheel --no-isolation --skip-dependency-check"
+            " --outdir".split()
+            + [str(out), str(source)],
+            "uv": "-m uv build --wheel --no-build-isolation --offline --python".split()
+            + [python, "--out-dir", str(out), str(source)],
+        }
+        return [python, *commands[frontend]]
+
+    def start(
+        self,
+        command: Sequence[str],
+        source: Path,
+        variables: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Start *command* with its output in a file, so that no pipe can fill."""
+        env = build_variables() | dict(variables or {})
+        output = tempfile.TemporaryFile()  # noqa: SIM115  # the Run closes it
+        process = subprocess.Popen(
+            command,
+            cwd=source,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return Run(process, output)
+
+    def build(
+        self,
+        source: Path,
+        out: Path,
+        frontend: str = "hook",
+        variables: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Build a wheel and return it; fail with the build's output if that fails."""
+        run = self.start(self.command(frontend, source, out), source, variables)
+        output = run.finish()
+        assert run.status == 0, output
+        (wheel,) = out.glob("*.whl")
+        return wheel
+
+    def hook(
+        self,
+        source: Path,
+        name: str,
+        *args: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
+        """Call a hook of `setuptools.build_meta`; return its status and output."""
+        command = [str(self.python), "-c", _HOOK, name, *args]
+        run = self.start(command, source, variables)
+        output = run.finish()
+        return run.status, output
+
+    def setup_py(
+        self, source: Path, *args: str, variables: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Run ``setup.py``; return its status and output."""
+        run = self.start([str(self.python), "setup.py", *args], source, variables)
+        output = run.finish()
+        return run.status, output
+
+
+@dataclass
+class Run:
+    """A build that is running, and what it has said."""
+
+    process: subprocess.Popen[bytes]
+    _output: tempfile._TemporaryFileWrapper[bytes] = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        return self.process.returncode
+
+    def finish(self, timeout: float = TIMEOUT) -> str:
+        """Wait for the end, reap it, and return the output."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill_session()
+            raise
+        return self.output()
+
+    def output(self) -> str:
+        self._output.seek(0)
+        text = self._output.read().decode(errors="replace")
+        self._output.close()
+        return text
+
+    def kill_session(self) -> None:
+        """Kill the build with all its children, as the OOM killer or CI would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, 9)
+        self.process.wait(TIMEOUT)
+
+
+def build_variables() -> dict[str, str]:
+    """Return the environment for builds: this one's, made reproducible."""
+    dropped = ("PYTHON", "PIP_", "UV_", "SETUPTOOLS_", "COV_", "VIRTUAL_ENV", "CFLAGS")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    network = ("PIP_INDEX_URL", "PIP_CERT", "UV_INDEX_URL", "UV_DEFAULT_INDEX")
+    env |= {k: os.environ[k] for k in network if k in os.environ}
+    return env | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def listing(tree: Path) -> dict[str, tuple[int, int, int, str]]:
+    """List *tree*: of each path the mode, the mtime, the size and the content."""
+    paths = [tree, *tree.rglob("*")]
+    return {
+        str(path.relative_to(tree)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            0 if path.is_dir() else path.lstat().st_size,
+            digest(path) if path.is_file() else "",
+        )
+        for path in paths
+    }
+
+
+def leftovers(root: Path) -> list[str]:
+    """Name what builds have left below *root*, apart from roots and lock files."""
+    return sorted(
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.suffix != ".lock"
+        and not path.name.startswith("setuptools-isolated-build-")
+    )
+
+
+def copy(project: Path, target: Path) -> Path:
+    """Copy a project without what building it by hand may have left in it."""
+    ignored = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
+    return Path(shutil.copytree(project, target, ignore=ignored, symlinks=True))
+
+
+def oracle(
+    plain: Environment,
+    project: Path,
+    path: Path,
+    out: Path,
+    variables: Mapping[str, str] | None = None,
+) -> Path:
+    """Build *project*, copied to *path*, in a quiet pristine tree, which is removed.
+
+    The path is the one at which the compared builds will be: debug information in
+    extension modules names it.
+    """
+    source = copy(project, path)
+    wheel = plain.build(source, out, variables=variables)
+    shutil.rmtree(source)
+    return wheel
+
+
+def build_plugin(python: str | os.PathLike[str], wheelhouse: Path) -> Path:
+    """Build this repository's wheel into *wheelhouse*, from a copy of it."""
+    with tempfile.TemporaryDirectory() as parent:
+        source = copy(REPOSITORY / "setuptools_isolated_build", Path(parent, "s", "x"))
+        source = source.rename(source.parent / "setuptools_isolated_build").parent
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(REPOSITORY / name, source)
+        subprocess.run(
+            [python, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+            + ["--wheel-dir", str(wheelhouse), str(source)],
+            check=True,
+            timeout=TIMEOUT,
+        )
+    (wheel,) = wheelhouse.glob("setuptools_isolated_build-*.whl")
+    return wheel
+
+
+@contextlib.contextmanager
+def many(runs: list[Run]) -> Iterator[list[Run]]:
+    """Let *runs* run in the block, and reap all of them whatever happens in it."""
+    try:
+        yield runs
+    finally:
+        for run in runs:
+            if run.process.poll() is None:
+                run.kill_session()
+
+
+if __name__ == "__main__":
+    sys.exit("this module is imported by the tests and the demo")
