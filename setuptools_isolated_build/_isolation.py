@@ -206,6 +206,10 @@ def _set_up(dist: Distribution, settings: Settings, source_dir: str) -> Isolatio
     else:
         release_idle()  # first, so that a lone process always builds in slot 0
         tree, lock_root = _make_tree(root, lock_root)
+    hook = running_hook()
+    if hook is not None and hook.result_staging is not None:
+        # Setuptools removes it at the end of the hook, which a killed build has not.
+        tree.remember_staging(hook.result_staging)
     _guards[tree] = weakref.finalize(dist, _build_tree.release, tree)
     return Isolation(settings, source_dir, tree, lock_root)
 

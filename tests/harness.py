@@ -7,16 +7,23 @@ The oracle is setuptools without the plugin: a *plain* environment builds what a
 from __future__ import annotations
 
 import contextlib
+import getpass
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+if os.name != "nt":
+    import pwd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +31,13 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLES = REPOSITORY / "examples"
 PACKAGES = REPOSITORY / "tests" / "packages"
+# Each is a whole project; t is built by what requirements/ shows, too.
+PROJECTS = ("report", "src-layout", "c-extension", "cmdclass", "requirements/t")
 # Long enough for a loaded machine: it is there to end a hang, not to measure.
 TIMEOUT = 600
 FRONTENDS = ("hook", "setup.py", "pip", "build", "uv")
 
+Listing = dict[str, tuple[int, int, int, str]]
 _HOOK = """
 import sys
 from setuptools import build_meta
@@ -65,9 +75,12 @@ class Environment:
         None of them isolates the environment: what is in this one is what builds.
         """
         python = str(self.python)
+        script = ["setup.py"]
+        if not (source / "setup.py").exists():
+            script = ["-c", "from setuptools import setup; setup()"]
         commands = {
             "hook": ["-c", _HOOK, "build_wheel", str(out)],
-            "setup.py": ["setup.py", "bdist_wheel", "--dist-dir", str(out)],
+            "setup.py": [*script, "bdist_wheel", "--dist-dir", str(out)],
             "pip": "-m pip wheel --no-deps --no-build-isolation --no-cache-dir"
             " --disable-pip-version-check -vv --wheel-dir".split()
             + [str(out), str(source)],
@@ -177,13 +190,30 @@ def build_variables() -> dict[str, str]:
     return env | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
 
 
+def user() -> str:
+    """Return the name of the user that runs the tests."""
+    return getpass.getuser() if os.name == "nt" else pwd.getpwuid(os.getuid()).pw_name
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def listing(tree: Path) -> dict[str, tuple[int, int, int, str]]:
-    """List *tree*: of each path the mode, the mtime, the size and the content."""
+def listing(tree: Path, without: Path | None = None) -> Listing:
+    """List *tree*: of each path the mode, the mtime, the size and the content.
+
+    Args:
+        without: a temporary directory inside the tree: what is said of itself and of
+            the root in it is left out.
+    """
     paths = [tree, *tree.rglob("*")]
+    if without is not None:
+        root = without / f"setuptools-isolated-build-{user()}"
+        paths = [
+            path
+            for path in paths
+            if path != without and root not in (path, *path.parents)
+        ]
     return {
         str(path.relative_to(tree)): (
             path.lstat().st_mode,
@@ -213,19 +243,20 @@ def copy(project: Path, target: Path) -> Path:
 
 def oracle(
     plain: Environment,
-    project: Path,
-    path: Path,
+    source: Path,
     out: Path,
     variables: Mapping[str, str] | None = None,
 ) -> Path:
-    """Build *project*, copied to *path*, in a quiet pristine tree, which is removed.
+    """Build *source*, which is pristine and is so again afterwards, without the plugin.
 
-    The path is the one at which the compared builds will be: debug information in
-    extension modules names it.
+    It is built where it is, since debug information in extension modules names the
+    path.
     """
-    source = copy(project, path)
-    wheel = plain.build(source, out, variables=variables)
-    shutil.rmtree(source)
+    with tempfile.TemporaryDirectory(dir=source.parent) as parent:
+        pristine = shutil.copytree(source, Path(parent, "pristine"), symlinks=True)
+        wheel = plain.build(source, out, variables=variables)
+        shutil.rmtree(source)
+        Path(pristine).rename(source)
     return wheel
 
 
@@ -244,6 +275,80 @@ def build_plugin(python: str | os.PathLike[str], wheelhouse: Path) -> Path:
         )
     (wheel,) = wheelhouse.glob("setuptools_isolated_build-*.whl")
     return wheel
+
+
+def wheel_contents(wheel: Path) -> list[tuple[object, ...]]:
+    """List a wheel in the archive's order, so that a difference can be read."""
+    with ZipFile(wheel) as archive:
+        return [
+            (info.filename, oct(info.external_attr >> 16), archive.read(info))
+            for info in archive.infolist()
+        ]
+
+
+def run_python(environment: Environment, code: str, cwd: Path) -> str:
+    """Run *code* in *environment*, failing on its warnings too."""
+    done = subprocess.run(
+        [environment.python, "-X", "dev", "-W", "error::ResourceWarning", "-c", code],
+        cwd=cwd,
+        env=build_variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIMEOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+class Meeting:
+    """Where builds meet: each arrives with a name and waits to be let go.
+
+    A sample project's build step calls ``meet(name)``, whose text is `Meeting.CODE`.
+    """
+
+    CODE = textwrap.dedent(
+        """
+        def meet(name):
+            import os, socket
+            address = ("127.0.0.1", int(os.environ["MEETING_PORT"]))
+            with socket.create_connection(address, timeout=120) as connection:
+                connection.sendall(name.encode())
+                connection.shutdown(socket.SHUT_WR)
+                assert connection.recv(1) == b"!", "nobody came to let this build go"
+        """
+    )
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(120)
+        port = self._server.getsockname()[1]
+        self.variables = {"MEETING_PORT": str(port)}
+        self._waiting: list[tuple[str, socket.socket]] = []
+
+    def arrival(self) -> str:
+        """Wait for the next one to arrive, and return its name."""
+        connection, _ = self._server.accept()
+        connection.settimeout(120)
+        name = connection.makefile("rb").read().decode()
+        self._waiting.append((name, connection))
+        return name
+
+    def let_go(self, name: str) -> None:
+        """Let the first one of this name go on."""
+        for item in self._waiting:
+            if item[0] == name:
+                self._waiting.remove(item)
+                with item[1] as connection:
+                    connection.sendall(b"!")
+                return
+        msg = f"{name} is not here, but {[name for name, _ in self._waiting]}"
+        raise AssertionError(msg)
+
+    def close(self) -> None:
+        for _, connection in self._waiting:
+            connection.close()
+        self._server.close()
 
 
 @contextlib.contextmanager

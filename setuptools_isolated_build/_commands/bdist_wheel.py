@@ -62,7 +62,6 @@ class BdistWheel(_Base):
         hook = _build_meta.running_hook()
         try:
             if hook is not None and hook.result_staging == self.dist_dir:
-                isolation.tree.remember_staging(self.dist_dir)
                 super().run()
                 self._check(isolation, self.dist_dir)
                 publish = partial(_publish_result, isolation)

@@ -1,0 +1,132 @@
+"""Fixtures: the two environments, projects, and a place where builds can meet."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+import harness
+import pytest
+import setuptools_isolated_build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--setuptools", default="", help="the release to build with, or the newest"
+    )
+    parser.addoption("--builds", type=int, default=20, help="builds per stress test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    tested = Path(setuptools_isolated_build.__file__)
+    if harness.REPOSITORY / "setuptools_isolated_build" in tested.parents:
+        pytest.exit("the installed wheel is tested, not the checkout: see tests/run.py")
+
+
+@pytest.fixture(scope="session")
+def requirements(request: pytest.FixtureRequest) -> list[str]:
+    """What both environments hold: the setuptools under test."""
+    release = request.config.getoption("--setuptools")
+    if not release:
+        return ["setuptools"]
+    return [f"setuptools=={release}"]
+
+
+@pytest.fixture(scope="session")
+def plain(
+    tmp_path_factory: pytest.TempPathFactory, requirements: list[str]
+) -> harness.Environment:
+    """The oracle: setuptools without the plugin."""
+    path = tmp_path_factory.mktemp("plain")
+    return harness.Environment.create(path, *requirements)
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the plugin's wheel, for frontends that install it."""
+    path = tmp_path_factory.mktemp("wheelhouse")
+    harness.build_plugin(sys.executable, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def plugged(
+    tmp_path_factory: pytest.TempPathFactory,
+    requirements: list[str],
+    wheelhouse: Path,
+) -> harness.Environment:
+    """The same with the plugin."""
+    path = tmp_path_factory.mktemp("plugged")
+    (wheel,) = wheelhouse.iterdir()
+    return harness.Environment.create(path, *requirements, str(wheel))
+
+
+@pytest.fixture(autouse=True)
+def tmpdir_of_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A TMPDIR for this test's builds, in which nothing may be left."""
+    path = tmp_path / "TMPDIR"
+    path.mkdir()
+    monkeypatch.setenv("TMPDIR", str(path))
+    yield path
+    assert harness.leftovers(path) == []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Make a source tree at always the same path, from the texts of its files."""
+
+    def make(files: dict[str, str], at: str = "project") -> Path:
+        source = tmp_path / at
+        for name, text in files.items():
+            path = source / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+        return source
+
+    return make
+
+
+@pytest.fixture
+def same_wheel(
+    plain: harness.Environment,
+    plugged: harness.Environment,
+    tmp_path: Path,
+) -> Callable[..., Path]:
+    """Build a pristine tree without the plugin and the tree itself with it.
+
+    Asserts that the wheels have the same name and bytes and that the tree stayed as it
+    was; returns the wheel. ``dirty`` does to the tree what a pristine copy lacks.
+    """
+
+    def check(
+        source: Path,
+        frontend: str = "hook",
+        dirty: Callable[[Path], object] = lambda source: None,
+        variables: dict[str, str] | None = None,
+    ) -> Path:
+        expected = harness.oracle(plain, source, tmp_path / "expected", variables)
+        dirty(source)
+        inside = Path((variables or {}).get("TMPDIR", tmp_path))
+        before = harness.listing(source, without=inside)
+        wheel = plugged.build(source, tmp_path / "out", frontend, variables)
+        assert wheel.name == expected.name
+        assert harness.wheel_contents(wheel) == harness.wheel_contents(expected)
+        assert wheel.read_bytes() == expected.read_bytes()
+        assert harness.listing(source, without=inside) == before
+        return wheel
+
+    return check
+
+
+@pytest.fixture
+def meeting() -> Iterator[harness.Meeting]:
+    meeting = harness.Meeting()
+    yield meeting
+    meeting.close()

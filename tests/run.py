@@ -1,0 +1,35 @@
+"""Run the tests with nothing but Python and pip: ``python tests/run.py [pytest's]``.
+
+Makes a virtual environment beside the checkout's files (``.venv-tests``, ignored by
+git), installs the plugin's wheel and the test tools into it, and runs pytest there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import harness
+
+TOOLS = ("pytest>=8", "hypothesis")
+
+
+def main(arguments: list[str]) -> int:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    path = harness.REPOSITORY / f".venv-tests-{version}"
+    print(f"preparing {path.name}", flush=True)
+    environment = harness.Environment.create(path, *TOOLS, "setuptools", "fasteners")
+    with tempfile.TemporaryDirectory() as wheelhouse:
+        wheel = harness.build_plugin(environment.python, Path(wheelhouse))
+        pip = [environment.python, "-m", "pip", "install", "--quiet"]
+        pip += ["--force-reinstall", "--no-deps", str(wheel)]
+        subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
+    # Not ``python -m pytest``, which would find the checkout before the wheel.
+    pytest = environment.python.with_name("pytest")
+    return subprocess.call([pytest, *arguments], cwd=harness.REPOSITORY)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,248 @@
+"""The wheel is, byte for byte, the one that setuptools makes in a pristine tree."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import harness
+import pytest
+
+SETUP_PY = "from setuptools import setup; setup({})\n"
+PYPROJECT = """
+    [build-system]
+    requires = ["setuptools"]
+    build-backend = "setuptools.build_meta"
+"""
+
+
+@pytest.mark.parametrize("example", harness.PROJECTS)
+@pytest.mark.parametrize("frontend", harness.FRONTENDS)
+def test_examples(example, frontend, tmp_path, same_wheel):
+    """Each example, by each frontend."""
+    source = harness.copy(harness.EXAMPLES / example, tmp_path / "project")
+    same_wheel(source, frontend)
+
+
+def test_setup_cfg_alone(project, same_wheel):
+    """A project configured by setup.cfg, with a stub of a setup.py."""
+    source = project(
+        {
+            "setup.py": SETUP_PY.format(""),
+            "setup.cfg": """
+                [metadata]
+                name = cfg
+                version = 3
+                [options]
+                packages = find:
+                [options.package_data]
+                pkg = *.dat
+                [options.entry_points]
+                console_scripts = run = pkg:run
+                """,
+            "pkg/__init__.py": "def run(): pass\n",
+            "pkg/a.dat": "data\n",
+        }
+    )
+    same_wheel(source)
+
+
+def test_no_setup_py(project, same_wheel):
+    """pyproject.toml alone, with flat-layout discovery."""
+    source = project(
+        {
+            "pyproject.toml": PYPROJECT
+            + """
+    [project]
+    name = "flat"
+    version = "1"
+    """,
+            "flat/__init__.py": "",
+            "flat/sub/__init__.py": "",
+        }
+    )
+    same_wheel(source)
+
+
+def test_everything_that_installs(project, same_wheel):
+    """Scripts, headers, data files, namespace packages, modules, extra metadata."""
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import Extension, setup
+                setup(
+                    name="every.thing", version="1.0rc1", description="ä ö ü",
+                    packages=["ns.inner"], py_modules=["single"],
+                    package_dir={"": "lib"},
+                    scripts=["bin/tool"], headers=["include/x.h"],
+                    data_files=[("share/x", ["data/one.txt"])],
+                    ext_modules=[Extension("ns.inner.fast", ["lib/ns/inner/fast.c"])],
+                    extras_require={"more": ["six"]}, install_requires=["wheel"],
+                    license_files=["LICENSE*"],
+                )
+                """,
+            "lib/ns/inner/__init__.py": "",
+            "lib/ns/inner/fast.c": """
+                #include <Python.h>
+                static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
+                PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
+                """,
+            "lib/single.py": "x = 1\n",
+            "bin/tool": "#!/usr/bin/python\nprint(1)\n",
+            "include/x.h": "#define X\n",
+            "data/one.txt": "1\n",
+            "LICENSE.txt": "free\n",
+        }
+    )
+    (source / "bin/tool").chmod(0o755)
+    same_wheel(source)
+
+
+def test_package_data_known_to_an_sdist_only(project, plain, tmp_path, same_wheel):
+    """An unpacked sdist's SOURCES.txt still decides its package data (setuptools#1016).
+
+    There is no MANIFEST.in: as with setuptools-scm, the list of files was made where
+    the repository was at hand.
+    """
+    checkout = project(
+        {
+            "setup.py": SETUP_PY.format(
+                "name='n', version='1', packages=['p'], include_package_data=True"
+            ),
+            "MANIFEST.in": "recursive-include p *.dat\n",
+            "p/__init__.py": "",
+            **{f"p/{number}.dat": f"{number}\n" for number in range(20)},
+        },
+        at="checkout",
+    )
+    status, output = plain.setup_py(checkout, "sdist", "--dist-dir", str(tmp_path))
+    assert status == 0, output
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    source = (tmp_path / "n-1").rename(tmp_path / "project")
+    (source / "MANIFEST.in").unlink()
+    sources = source / "n.egg-info" / "SOURCES.txt"
+    sources.write_text(sources.read_text().replace("MANIFEST.in\n", ""))
+
+    wheel = same_wheel(source)
+
+    data = [name for name, *_ in harness.wheel_contents(wheel) if name.endswith("dat")]
+    assert len(data) == 20
+
+
+def test_left_overs_of_a_checkout(project, plain, tmp_path, same_wheel):
+    """An old build/ and an old egg-info do not leak in (setuptools#436, #1871)."""
+    source = project(
+        {
+            "setup.py": SETUP_PY.format(
+                "name='n', version='2', packages=['p'], include_package_data=True"
+            ),
+            "MANIFEST.in": "global-include *.dat\n",
+            "p/__init__.py": "",
+            "p/new.dat": "new\n",
+        }
+    )
+
+    def build_an_older_state(source: Path) -> None:
+        (source / "p/old.dat").write_text("old\n")
+        (source / "p/old.py").write_text("")
+        status, output = plain.setup_py(source, "bdist_wheel")
+        assert status == 0, output
+        (source / "p/old.dat").unlink()
+        (source / "p/old.py").unlink()
+        shutil.rmtree(source / "dist")
+        assert (source / "build/lib/p/old.py").exists()
+        assert "p/old.dat" in (source / "n.egg-info/SOURCES.txt").read_text()
+
+    wheel = same_wheel(source, dirty=build_an_older_state)
+
+    assert not [n for n, *_ in harness.wheel_contents(wheel) if "old" in n]
+
+
+@pytest.mark.parametrize("place", [".tmp", "p/tmp", "."])
+def test_temporary_directory_inside_the_tree(project, tmp_path, same_wheel, place):
+    """TMPDIR inside the source tree: no build tree gets into a wheel."""
+    source = project(
+        {
+            "setup.py": SETUP_PY.format(
+                "name='n', version='1', packages=['p'], include_package_data=True"
+            ),
+            "MANIFEST.in": "global-include *\n",
+            "p/__init__.py": "",
+            "p/new.dat": "new\n",
+            f"{place}/keep.txt": "",
+        }
+    )
+    root = source / place / f"setuptools-isolated-build-{harness.user()}"
+
+    def another_build_is_running(source: Path) -> None:
+        for name in ("7/build/lib/p/__init__.py", "7/egg_base/n.egg-info/PKG-INFO"):
+            (root / name).parent.mkdir(parents=True)
+            (root / name).write_text("")
+        root.chmod(0o700)
+
+    same_wheel(
+        source,
+        dirty=another_build_is_running,
+        variables={"TMPDIR": str(source / place)},
+    )
+
+    assert [path.name for path in root.iterdir() if path.suffix != ".lock"] == ["7"]
+
+
+@pytest.mark.parametrize("name", ["with spaces in it", "ünïcödé-目", "[a-z]*"])
+def test_odd_paths(name, tmp_path, plain, plugged):
+    """Spaces, letters beyond ASCII and glob characters, in all three directories."""
+    variables = {"TMPDIR": str(tmp_path / name / "tmp")}
+    (tmp_path / name / "tmp").mkdir(parents=True)
+    for example in ("src-layout", "c-extension"):
+        source = harness.copy(harness.EXAMPLES / example, tmp_path / name / example)
+        expected = harness.oracle(plain, source, tmp_path / "expected" / example)
+        out = tmp_path / name / "out" / example
+        wheel = plugged.build(source, out, variables=variables)
+        assert harness.digest(wheel) == harness.digest(expected)
+
+
+def test_metadata_first(tmp_path, plain, plugged):
+    """prepare_metadata_for_build_wheel, then build_wheel with its directory."""
+    source = tmp_path / "project"
+    wheels = []
+    for environment in (plain, plugged):
+        harness.copy(harness.EXAMPLES / "src-layout", source)
+        before = harness.listing(source)
+        metadata, out = (tmp_path / f"{len(wheels)}" / name for name in ("m", "out"))
+        metadata.mkdir(parents=True)
+        status, output = environment.hook(
+            source, "prepare_metadata_for_build_wheel", str(metadata)
+        )
+        assert status == 0, output
+        assert harness.listing(source) == before
+        info = str(next(metadata.glob("*.dist-info")))
+        code = (
+            "import sys; from setuptools import build_meta;"
+            f"build_meta.build_wheel({str(out)!r}, None, {info!r})"
+        )
+        run = environment.start([str(environment.python), "-c", code], source)
+        output = run.finish()
+        assert run.status == 0, output
+        wheels += out.glob("*.whl")
+        if environment is plugged:
+            assert harness.listing(source) == before
+        shutil.rmtree(source)
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
+
+
+def test_requires_leave_the_tree_alone(project, plain, plugged):
+    """get_requires_for_build_wheel answers alike, and writes nothing in the tree."""
+    source = project(
+        {"setup.py": SETUP_PY.format("name='n', version='1', setup_requires=['six']")}
+    )
+    before = harness.listing(source)
+    status, output = plugged.hook(source, "get_requires_for_build_wheel")
+    assert status == 0, output
+    assert harness.listing(source) == before
+    assert output.splitlines()[-1].startswith("result: ['six'")
+    _, expected = plain.hook(source, "get_requires_for_build_wheel")
+    assert output.splitlines()[-1] == expected.splitlines()[-1]
