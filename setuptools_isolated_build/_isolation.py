@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import os
@@ -28,10 +27,9 @@ __all__ = [
     "current",
     "isolate",
     "keep_tree",
-    "release_idle",
+    "requested",
     "stated_by_user",
     "tell",
-    "wanted",
     "warn",
     "within",
 ]
@@ -46,28 +44,17 @@ class Isolation:
 
     Attributes:
         settings: the project's and the user's.
-        source_dir: the absolute path of the source tree.
         tree: the private directories.
         lock_root: where the publish locks are, or None if there is no place for them.
     """
 
     settings: Settings
-    source_dir: str
     tree: BuildTree
     lock_root: str | None
 
 
-@dataclass(frozen=True)
-class _Idle:
-    source_dir: str
-    tree: BuildTree
-    keep: bool
-
-
-# The tree of the last successful setup() of this process. A setup script that calls
-# setup() again finds in it what the first call built, as it would find build/.
-_idle: _Idle | None = None
-# End a tree whose distribution nobody has any more and that never ran its commands.
+# Ends a tree whose distribution is gone or left over at the end of the process: not
+# every caller uses Distribution.run_commands.
 _guards: dict[BuildTree, weakref.finalize] = {}  # type: ignore[type-arg]
 
 
@@ -92,7 +79,7 @@ def isolate(dist: Distribution) -> Isolation | None:
         settings = read_settings(source_dir, os.environ)
         isolation = None
         if settings.enabled:
-            isolation = _set_up(dist, settings, source_dir)
+            isolation = _set_up(dist, settings)
             tell(f"isolated build: {isolation.tree.directory}")
         else:
             tell("not isolated: switched off by the setting 'enabled'")
@@ -100,18 +87,9 @@ def isolate(dist: Distribution) -> Isolation | None:
     return current(dist)
 
 
-def wanted(dist: Distribution) -> Isolation | None:
-    """Return the isolation of *dist*, which is set up now if its product is private.
-
-    Commands that make something in the source tree (``setup.py build``, ``egg_info``,
-    ``develop``) are not isolated, unless it is a frontend that runs them on the way to
-    something else.
-    """
-    commands = set(getattr(dist, "commands", ()))
-    private = "bdist_wheel" in commands or commands == {"egg_info"}
-    if private and running_hook():
-        return isolate(dist)
-    return current(dist)
+def requested(dist: Distribution) -> set[str]:
+    """Return the commands of the command line, as far as it has been read."""
+    return set(getattr(dist, "commands", ()))
 
 
 def keep_tree(dist: Distribution) -> None:
@@ -139,36 +117,16 @@ def within(dist: Distribution) -> Iterator[None]:
 
 
 def _end(dist: Distribution, *, failed: bool) -> None:
-    """End the isolation of *dist*.
-
-    The build tree of a wheel that was built stays until the setup script is done (the
-    process ends, or the hook has published the wheel): the script may go on with it.
-    """
-    global _idle
     isolation = current(dist)
     vars(dist).pop(_ATTRIBUTE, None)
     if isolation is None:
         return
     _guards.pop(isolation.tree).detach()
-    keep = isolation.settings.keep == "always"
-    keep |= failed and isolation.settings.keep == "on-failure"
-    release_idle()
-    _idle = _Idle(isolation.source_dir, isolation.tree, keep)
-    if failed or "bdist_wheel" not in dist.have_run:
-        release_idle()
-
-
-def release_idle() -> None:
-    """Remove the build tree that was left for the rest of the setup script."""
-    global _idle
-    if _idle is not None:
-        kept = _build_tree.release(_idle.tree, keep=_idle.keep)
-        _idle = None
-        if kept is not None:
-            print(f"the build tree is kept: {kept}", flush=True)
-
-
-atexit.register(release_idle)
+    wish = isolation.settings.keep
+    keep = wish == "always" or (failed and wish == "on-failure")
+    kept = _build_tree.release(isolation.tree, keep=keep)
+    if kept is not None:
+        warn(f"the build tree is kept: {kept}")
 
 
 def tell(message: str) -> None:
@@ -199,19 +157,14 @@ def stated_by_user(dist: Distribution, command: str, option: str) -> bool:
     return source != "setup script" and os.path.abspath(source) not in own_files
 
 
-def _set_up(dist: Distribution, settings: Settings, source_dir: str) -> Isolation:
-    root, lock_root = _root(dist, settings)
-    if _idle is not None and _idle.source_dir == source_dir:
-        tree = _take_over_idle()
-    else:
-        release_idle()  # first, so that a lone process always builds in slot 0
-        tree, lock_root = _make_tree(root, lock_root)
+def _set_up(dist: Distribution, settings: Settings) -> Isolation:
+    tree, lock_root = _make_tree(*_root(dist, settings))
     hook = running_hook()
     if hook is not None and hook.result_staging is not None:
         # Setuptools removes it at the end of the hook, which a killed build has not.
         tree.remember_staging(hook.result_staging)
     _guards[tree] = weakref.finalize(dist, _build_tree.release, tree)
-    return Isolation(settings, source_dir, tree, lock_root)
+    return Isolation(settings, tree, lock_root)
 
 
 def _root(dist: Distribution, settings: Settings) -> tuple[str, str | None]:
@@ -248,13 +201,6 @@ def _make_tree(root: str, lock_root: str | None) -> tuple[BuildTree, str | None]
                 "gets a name of its own; set build-root to a file system that has them"
             )
     return _build_tree.private_tree(root), None
-
-
-def _take_over_idle() -> BuildTree:
-    global _idle
-    assert _idle is not None
-    tree, _idle = _idle.tree, None
-    return tree
 
 
 def _project_build_base(dist: Distribution) -> str | None:

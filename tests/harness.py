@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import textwrap
 import venv
@@ -283,6 +284,22 @@ def wheel_contents(wheel: Path) -> list[tuple[object, ...]]:
         return [
             (info.filename, oct(info.external_attr >> 16), archive.read(info))
             for info in archive.infolist()
+        ]
+
+
+def archive_contents(path: Path) -> list[tuple[object, ...]]:
+    """List a wheel or an sdist: names, modes and contents in the archive's order."""
+    if path.suffix == ".whl":
+        return wheel_contents(path)
+    with tarfile.open(path) as archive:
+        return [
+            (
+                member.name,
+                member.type,
+                oct(member.mode),
+                member.isfile() and archive.extractfile(member).read(),
+            )
+            for member in archive
         ]
 
 

@@ -29,15 +29,13 @@ class BdistWheel(_Base):
     def finalize_options(self) -> None:
         """Set up the isolation before anything is derived from build_base."""
         dist = self.distribution
-        if {"dist_info", "editable_wheel"}.isdisjoint(getattr(dist, "commands", ())):
+        if {"dist_info", "editable_wheel"}.isdisjoint(_isolation.requested(dist)):
             _isolation.isolate(dist)
         isolation = _isolation.current(dist)
         if isolation is None:
             super().finalize_options()
             return
-        egg_info = dist.get_command_obj("egg_info")
-        if egg_info.finalized:
-            egg_info.move_to_build_tree()
+        self.get_finalized_command("egg_info").move_to_build_tree()
         stated = self.bdist_dir
         super().finalize_options()
         assert self.bdist_dir is not None
@@ -134,5 +132,3 @@ def _publish_result(isolation: Isolation, archive: str, target: str) -> None:
     except IsolatedBuildError as exc:
         msg = f"error: {exc}"
         raise SystemExit(msg) from None
-    finally:
-        _isolation.release_idle()

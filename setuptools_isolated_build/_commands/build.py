@@ -40,11 +40,15 @@ class Build(_Base):
         """Use the build tree, unless the user has said otherwise."""
         dist = self.distribution
         self.build_base_in_tree = self.build_base
-        isolation = _isolation.wanted(dist)
+        requested = _isolation.requested(dist)
+        if "bdist_wheel" in requested:
+            # Before sdist, say, derives other paths: "setup.py sdist bdist_wheel".
+            _isolation.isolate(dist)
+        isolation = _isolation.current(dist)
         if (
             isolation is not None
             and not _isolation.stated_by_user(dist, "build", "build_base")
-            and (_build_meta.running_hook() or _IN_TREE.isdisjoint(dist.commands))
+            and (_IN_TREE.isdisjoint(requested) or _build_meta.running_hook())
         ):
             self.build_base = isolation.tree.build_base
         super().finalize_options()

@@ -7,7 +7,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _build_tree, _isolation
+from setuptools_isolated_build import _build_meta, _build_tree, _isolation
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -25,16 +25,17 @@ class EggInfo(_Base):
     _in_tree: tuple[str, str] | None = None  # egg_base and egg_info without us
 
     def finalize_options(self) -> None:
-        """Finalize as ever, then move to the build tree if that is wanted.
+        """Finalize as ever; a hook that asks for the requirements gets them privately.
 
+        By hand, ``setup.py egg_info`` is asked for what it leaves in the tree. And
         `setuptools.command.dist_info` sets egg_base to the frontend's metadata
-        directory, which is private already: what code has set stays.
+        directory, which is private already.
         """
-        stated = self.distribution.get_option_dict("egg_info").get("egg_base")
-        set_by_code = self.egg_base is not None and stated is None
         self._in_tree = None
         super().finalize_options()
-        if not set_by_code and _isolation.wanted(self.distribution):
+        dist = self.distribution
+        if _isolation.requested(dist) == {"egg_info"} and _build_meta.running_hook():
+            _isolation.isolate(dist)
             self.move_to_build_tree()
 
     def move_to_build_tree(self) -> None:

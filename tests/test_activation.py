@@ -1,0 +1,394 @@
+"""However a project gets its commands, they are isolated, and still its own."""
+
+from __future__ import annotations
+
+import os
+
+import harness
+import pytest
+
+NATIVE = """
+    #include <Python.h>
+    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
+    PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
+    """
+ISOLATED = "isolated build: "
+
+COMMANDS = """
+from setuptools.command.{command} import {command}
+class {name}({command}):
+    def run(self):
+        super().run()
+        self.announce("my own {command}", 30)
+"""
+
+
+def classes(name: str = "{command}") -> dict[str, str]:
+    commands = ("egg_info", "build", "build_py", "build_ext", "install_lib", "bdist_wheel")
+    return {c: COMMANDS.format(command=c, name=name.format(command=c)) for c in commands}
+
+
+@pytest.mark.parametrize("command", ["egg_info", "build", "build_py", "build_ext", "install_lib"])
+@pytest.mark.parametrize("named", ["{command}", "Mine"])
+def test_command_subclasses(project, same_wheel, plugged, tmp_path, command, named):
+    """A project's own subclass runs, and its product is private all the same."""
+    name = named.format(command=command)
+    code = classes(named)[command]
+    if name == command:  # a class that bears the name of its base
+        code = code.replace(f"import {command}\n", f"import {command} as base\n")
+        code = code.replace(f"({command})", "(base)")
+    source = project(
+        {
+            "setup.py": "from setuptools import Extension, setup\n"
+            + code
+            + f"setup(name='n', version='1', packages=['p'], cmdclass={{{command!r}: {name}}},"
+            " ext_modules=[Extension('p.fast', ['p/fast.c'])])\n",
+            "p/__init__.py": "",
+            "p/fast.c": NATIVE,
+        }
+    )
+    same_wheel(source)
+    status, output = plugged.hook(source, "build_wheel", str(tmp_path / "out2"))
+    assert status == 0, output
+    assert f"my own {command}" in output
+    assert ISOLATED in output
+
+
+@pytest.mark.parametrize("module", ["setuptools.command.bdist_wheel", "wheel.bdist_wheel"])
+def test_bdist_wheel_of_either_package(project, same_wheel, plain, module, tmp_path):
+    """bdist_wheel subclassed from setuptools (since 70.1) and from wheel."""
+    found = plain.start([str(plain.python), "-c", f"import {module}"], tmp_path)
+    output = found.finish()
+    if found.status != 0:
+        assert module.startswith("setuptools")  # wheel's is there in every release
+        assert "No module named" in output
+        module = "wheel.bdist_wheel"
+    source = project(
+        {
+            "setup.py": f"""
+                import warnings; warnings.simplefilter("ignore")
+                from setuptools import setup
+                from {module} import bdist_wheel as base
+                class bdist_wheel(base):
+                    def finalize_options(self):
+                        super().finalize_options()
+                        self.root_is_pure = False
+                    def get_tag(self):
+                        return "py3", "none", "any"
+                setup(name="n", version="1", py_modules=["m"],
+                      cmdclass=dict(bdist_wheel=bdist_wheel))
+                """,
+            "m.py": "",
+        }
+    )
+    wheel = same_wheel(source)
+    assert wheel.name == "n-1-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("where", ["setup.cfg", "pyproject.toml"])
+def test_cmdclass_from_configuration(project, same_wheel, where):
+    """cmdclass that is known only after the distribution was made."""
+    files = {
+        "mine.py": """
+            from setuptools.command.build_py import build_py
+            class own(build_py):
+                def run(self):
+                    super().run()
+                    open(self.build_lib + "/n/made.py", "w").close()
+            """,
+        "n/__init__.py": "",
+    }
+    if where == "setup.cfg":
+        files["setup.cfg"] = """
+            [metadata]
+            name = n
+            version = 1
+            [options]
+            packages = n
+            cmdclass =
+                build_py = mine.own
+            """
+        files["setup.py"] = "from setuptools import setup\nsetup()\n"
+    else:
+        files["pyproject.toml"] = """
+            [project]
+            name = "n"
+            version = "1"
+            [tool.setuptools]
+            packages = ["n"]
+            [tool.setuptools.cmdclass]
+            build_py = "mine.own"
+            """
+    # Python caches the module that is imported from the tree, with or without us.
+    wheel = same_wheel(project(files), variables={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert "n/made.py" in [name for name, *_ in harness.wheel_contents(wheel)]
+
+
+def test_distclass_and_several_distributions(project, same_wheel):
+    """A distclass that looks commands up itself; other distributions beside it."""
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import Distribution, setup
+                class Own(Distribution):
+                    def get_command_class(self, command):
+                        return super().get_command_class(command)
+                    def run_commands(self):
+                        self.announce("own run", 30)
+                        super().run_commands()
+                other = Distribution({"name": "other", "version": "2"})
+                other.get_command_obj("build").ensure_finalized()
+                other.get_command_obj("bdist_wheel")
+                setup(name="n", version="1", py_modules=["m"], distclass=Own)
+                """,
+            "m.py": "",
+        }
+    )
+    same_wheel(source)
+
+
+def test_setup_called_twice(project, plain, plugged):
+    """Two setup() calls in one script make two whole wheels.
+
+    Setuptools alone fails: mkpath believes that the bdist_dir of the first call, which
+    is removed, is still there.
+    """
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import setup
+                setup(name="m", version="1", py_modules=["a"])
+                setup(name="n", version="1", py_modules=["b"])
+                """,
+            "a.py": "",
+            "b.py": "",
+        }
+    )
+    status, output = plugged.setup_py(source, "bdist_wheel")
+    assert status == 0, output
+    for distribution, module in (("m", "a.py"), ("n", "b.py")):
+        (wheel,) = (source / "dist").glob(f"{distribution}-*.whl")
+        names = [name for name, *_ in harness.wheel_contents(wheel)]
+        assert [name for name in names if name.endswith(".py")] == [module]
+    status, output = plain.setup_py(source, "bdist_wheel")
+    assert status != 0, output
+
+
+def test_setup_that_falls_back(project, same_wheel):
+    """setup() with extensions fails, setup() without them succeeds."""
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import Extension, setup
+                def build(**kwargs):
+                    setup(name="n", version="1", py_modules=["a"], **kwargs)
+                try:
+                    build(ext_modules=[Extension("x", ["missing.c"])])
+                except SystemExit:
+                    build()
+                """,
+            "a.py": "",
+        }
+    )
+    same_wheel(source)
+
+
+@pytest.mark.parametrize("order", [-100, 100])
+def test_another_plugin_that_wraps(project, plain, plugged, tmp_path, order):
+    """A plugin that wraps the same commands, before or after this one."""
+    source = project({"setup.py": "from setuptools import setup\nsetup(name='n', version='1')\n"})
+    plugin = project(
+        {
+            "wrapping.py": f"""
+                def finalize(dist):
+                    wrapped = dist.get_command_class
+                    def get_command_class(command):
+                        cls = wrapped(command)
+                        if command not in ("build", "egg_info", "bdist_wheel"):
+                            return cls
+                        if hasattr(cls, "wrapped_too"):
+                            return cls
+                        def run(self):
+                            super(new, self).run()
+                            self.announce("wrapped " + command, 30)
+                        new = type(cls.__name__, (cls,), dict(run=run, wrapped_too=1))
+                        dist.cmdclass[command] = new
+                        return new
+                    dist.get_command_class = get_command_class
+                finalize.order = {order}
+                """,
+            "wrapping-1.dist-info/entry_points.txt": """
+                [setuptools.finalize_distribution_options]
+                wrapping = wrapping:finalize
+                """,
+            "wrapping-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: wrapping\nVersion: 1\n",
+        },
+        at="plugin",
+    )
+    before = harness.listing(source)
+    command = plugged.command("hook", source, tmp_path / "out")
+    run = plugged.start(command, source, {"PYTHONPATH": str(plugin)})
+    output = run.finish()
+    assert run.status == 0, output
+    for name in ("build", "egg_info", "bdist_wheel"):
+        assert f"wrapped {name}" in output
+    assert ISOLATED in output
+    assert harness.listing(source) == before
+
+
+def test_distributions_and_commands_stay_picklable(plugged, tmp_path):
+    """setuptools tests it, and build_ext with worker processes needs it."""
+    output = harness.run_python(
+        plugged,
+        """
+import copy, pickle
+from setuptools import Distribution
+dist = Distribution({"name": "n", "version": "1", "script_name": "setup.py"})
+for name in ("build", "egg_info", "bdist_wheel"):
+    dist.get_command_obj(name)
+dist.get_command_obj("bdist_wheel").ensure_finalized()
+for again in (pickle.loads(pickle.dumps(dist)), copy.deepcopy(dist)):
+    assert again is not dist
+    command = again.get_command_obj("build")
+    assert command is again.command_obj["build"] and command.distribution is again
+    assert type(command) is type(dist.get_command_obj("build"))
+    assert command.build_base == dist.get_command_obj("build").build_base
+    assert again.get_command_class("egg_info") is dist.get_command_class("egg_info")
+print("picklable")
+""",
+        tmp_path,
+    )
+    assert "picklable" in output
+
+
+def test_twice_is_once(plugged, tmp_path):
+    """Wrapping a wrapped look-up or class changes nothing."""
+    harness.run_python(
+        plugged,
+        """
+from setuptools import Distribution
+dist = Distribution({"name": "n", "version": "1"})
+once = dist.get_command_class("build")
+dist.finalize_options()
+assert dist.get_command_class("build") is once
+assert once.__name__ == "build" and once.__mro__[2].__module__ == "setuptools.command.build"
+""",
+        tmp_path,
+    )
+
+
+def test_nothing_is_made_until_a_build_needs_it(plugged, tmp_path, tmpdir_of_builds):
+    """With --no-build-isolation the plugin sees every distribution of the process."""
+    harness.run_python(
+        plugged,
+        """
+import sys
+from setuptools import Distribution
+dist = Distribution({"name": "n", "version": "1", "script_name": "setup.py"})
+assert not [name for name in sys.modules if "fasteners" in name]
+dist.run_command("build"); dist.run_command("egg_info")
+""",
+        tmp_path,
+    )
+    assert list(tmpdir_of_builds.iterdir()) == []
+    assert (tmp_path / "n.egg-info").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("commands", "in_tree"),
+    [
+        (["build"], ["build"]),
+        (["egg_info"], ["n.egg-info"]),
+        (["build_ext", "--inplace"], ["build", "p"]),
+        (["sdist"], ["dist", "n.egg-info"]),
+        (["bdist_wheel"], ["dist"]),
+        (["build", "bdist_wheel"], ["build", "dist"]),
+        (["sdist", "bdist_wheel"], ["dist", "n.egg-info"]),
+        (["bdist_wheel", "sdist"], ["dist", "n.egg-info"]),
+        (["egg_info", "bdist_wheel"], ["dist", "n.egg-info"]),
+        (["bdist_wheel", "egg_info"], ["dist", "n.egg-info"]),
+        (["clean", "bdist_wheel"], ["build", "dist"]),
+    ],
+    ids=" ".join,
+)
+def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
+    """What was asked for by name is where it always was; its archives are the same."""
+    files = {
+        "setup.py": """
+            from setuptools import Extension, setup
+            setup(name="n", version="1", packages=["p"],
+                  ext_modules=[Extension("p.fast", ["p/fast.c"])])
+            """,
+        "p/__init__.py": "",
+        "p/fast.c": NATIVE,
+    }
+    source = project(files)
+    before = harness.listing(source)
+    status, output = plugged.setup_py(source, *commands)
+    assert status == 0, output
+    new = {name.split("/")[0] for name in harness.listing(source).keys() - before.keys()}
+    assert sorted(new) == in_tree
+    archives = {}
+    for environment in (plugged, plain):
+        if environment is plain:
+            source.rename(tmp_path / "built")
+            source = project(files)
+            status, output = environment.setup_py(source, *commands)
+            assert status == 0, output
+        for path in (source / "dist").glob("*"):
+            archives.setdefault(path.name, []).append(harness.archive_contents(path))
+    for name, (ours, theirs) in archives.items():
+        assert ours == theirs, name
+
+
+def test_through_uv_for_a_dependency_nobody_can_edit(
+    wheelhouse, tmp_path, plugged
+):
+    """The report's scene: two requirement files, one project t, two environments."""
+    source = harness.copy(harness.EXAMPLES / "requirements", tmp_path / "scene")
+    before = harness.listing(source)
+    uv = [str(plugged.python), "-m", "uv"]
+    for name in ("x", "y"):
+        made = plugged.start([*uv, "venv", "--python", str(plugged.python), str(tmp_path / name)], source)
+        output = made.finish()
+        assert made.status == 0, output
+    runs = [
+        plugged.start(
+            [*uv, "pip", "install", "-v", "--python", str(tmp_path / name), "-r"]
+            + [f"{name}-reqs.txt", "--config-file", "uv.toml"],
+            source,
+            {"UV_FIND_LINKS": str(wheelhouse), "UV_CACHE_DIR": str(tmp_path / f"cache-{name}")},
+        )
+        for name in ("x", "y")
+    ]
+    with harness.many(runs):
+        outputs = [run.finish() for run in runs]
+    assert [run.status for run in runs] == [0, 0], outputs
+    assert all(ISOLATED in output for output in outputs), outputs
+    assert harness.listing(source) == before
+    for name in ("x", "y"):
+        lib = next((tmp_path / name).rglob("site-packages"))
+        assert os.path.isdir(lib / "t-1.0.dist-info")
+
+
+@pytest.mark.parametrize("frontend", ["pip", "build", "uv"])
+def test_through_build_system_requires(frontend, wheelhouse, plugged, tmp_path):
+    """One line in pyproject.toml, with the frontend's own isolated environment."""
+    source = harness.copy(harness.EXAMPLES / "src-layout", tmp_path / "project")
+    before = harness.listing(source)
+    out, links = tmp_path / "out", str(wheelhouse)
+    commands = {
+        "pip": ["pip", "wheel", "-vv", "--no-deps", "--wheel-dir", str(out), str(source)],
+        "build": ["build", "--wheel", "--outdir", str(out), str(source)],
+        "uv": ["uv", "build", "--wheel", "--out-dir", str(out), str(source)],
+    }
+    run = plugged.start(
+        [str(plugged.python), "-m", *commands[frontend]],
+        source,
+        {"PIP_FIND_LINKS": links, "UV_FIND_LINKS": links, "UV_CACHE_DIR": str(tmp_path / "cache")},
+    )
+    output = run.finish()
+    assert run.status == 0, output
+    assert ISOLATED in output
+    assert len(list(out.glob("*.whl"))) == 1
+    assert harness.listing(source) == before
