@@ -1,0 +1,109 @@
+"""Settings: parsed once, wrong ones named with the nearest right one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from setuptools_isolated_build._settings import Settings, read_settings
+from setuptools_isolated_build.errors import SettingsError
+
+TABLE = "[tool.setuptools-isolated-build]\n"
+PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
+
+
+def read(tmp_path, text="", environ=()):
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    return read_settings(str(tmp_path), dict(environ))
+
+
+def test_defaults(tmp_path):
+    """Nothing stated anywhere, with and without a pyproject.toml."""
+    assert read_settings(str(tmp_path), {}) == Settings()
+    assert read(tmp_path, "[project]\nname = 'x'\n") == Settings()
+    assert Settings() == Settings(True, None, "never", 60.0, True)
+
+
+def test_table(tmp_path):
+    """Every key of the table arrives, a relative root starting at the tree."""
+    text = TABLE + (
+        "enabled = false\nbuild-root = 'b'\nkeep = 'always'\n"
+        "lock-timeout = 3\nverify = false\n"
+    )
+    expected = Settings(False, str(tmp_path / "b"), "always", 3, False)
+    assert read(tmp_path, text) == expected
+
+
+def test_environment_wins(tmp_path):
+    """A variable beats the table; an empty one counts as unset."""
+    text = TABLE + "enabled = false\nkeep = 'always'\nlock-timeout = 3\n"
+    environ = {
+        PREFIX + "ENABLED": "yes",
+        PREFIX + "KEEP": "on-failure",
+        PREFIX + "LOCK_TIMEOUT": " ",
+        PREFIX + "BUILD_ROOT": "/elsewhere",
+        "UNRELATED": "1",
+    }
+    expected = Settings(True, "/elsewhere", "on-failure", 3, True)
+    assert read(tmp_path, text, environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tool]\nsetuptools-isolated-build = 3\n", "is not a table"),
+        (TABLE + "enabeld = true\n", "did you mean 'enabled'?"),
+        (TABLE + "build_root = 'x'\n", "did you mean 'build-root'?"),
+        (TABLE + "enabled = 1\n", "enabled = 1 is not true or false"),
+        (TABLE + "enabled = 'true'\n", "is not true or false"),
+        (TABLE + "build-root = ''\n", "is not the path of a directory"),
+        (TABLE + "keep = 'sometimes'\n", "is not one of"),
+        (TABLE + "keep = []\n", "is not one of"),
+        (TABLE + "lock-timeout = true\n", "is not a number of seconds"),
+        (TABLE + "lock-timeout = -1\n", "is not a number of seconds"),
+        (TABLE + "lock-timeout = inf\n", "is not a number of seconds"),
+    ],
+)
+def test_wrong_table(tmp_path, text, said):
+    """One line with the file, the cause and the way out."""
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.path == str(tmp_path / "pyproject.toml")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ENABELD", "1", "did you mean 'SETUPTOOLS_ISOLATED_BUILD_ENABLED'?"),
+        ("ENABLED", "maybe", "is not true or false"),
+        ("LOCK_TIMEOUT", "soon", "is not a number of seconds"),
+        ("LOCK_TIMEOUT", "nan", "is not a number of seconds"),
+    ],
+)
+def test_wrong_environment(tmp_path, name, value, said):
+    """The variable is named as it was written."""
+    with pytest.raises(SettingsError, match=PREFIX + name) as caught:
+        read(tmp_path, "", {PREFIX + name: value})
+    assert said in str(caught.value)
+
+
+VALUES = st.one_of(
+    st.booleans(), st.integers(), st.floats(), st.text(), st.none(), st.lists(st.text())
+)
+
+
+@given(key=st.sampled_from(["enabled", "keep", "lock-timeout"]), text=st.text())
+def test_any_text_is_a_value_or_an_error(key, text, tmp_path_factory):
+    """No value of a variable ends in anything but settings or a `SettingsError`."""
+    name = PREFIX + key.upper().replace("-", "_")
+    try:
+        settings = read_settings("/nowhere", {name: text})
+    except SettingsError as exc:
+        assert name in str(exc)
+    else:
+        assert isinstance(settings, Settings)
+        if not text.strip():
+            assert settings == Settings()
