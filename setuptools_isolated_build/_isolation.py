@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Isolation",
     "current",
+    "hook_is_done",
     "isolate",
+    "keep_for_hook",
     "keep_tree",
     "requested",
     "stated_by_user",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 _ATTRIBUTE = "_isolated_build"
-_ALMOST_NOTHING = 1 << 16  # bytes; a compiler removes the little that it could write
+_ALMOST_NOTHING = 16 << 20  # bytes; compilers remove what they could not finish
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Isolation:
 _guards: dict[BuildTree, weakref.finalize] = {}  # type: ignore[type-arg]
 
 
+# The build whose archive is finished, but not yet published by the hook it runs in.
+_unpublished: Isolation | None = None
+
+
 def current(dist: Distribution) -> Isolation | None:
     """Return what `isolate` has set up for *dist*, if it has."""
     isolation: Isolation | None = vars(dist).get(_ATTRIBUTE)
@@ -75,6 +81,7 @@ def isolate(dist: Distribution) -> Isolation | None:
         BuildRootError: there is no place for build trees.
     """
     if _ATTRIBUTE not in vars(dist):
+        hook_is_done()  # it has failed to publish the last one in this process
         source_dir = os.path.abspath(dist.src_root or os.curdir)
         settings = read_settings(source_dir, os.environ)
         isolation = None
@@ -100,6 +107,24 @@ def keep_tree(dist: Distribution) -> None:
     setattr(dist, _ATTRIBUTE, replace(isolation, settings=settings))
 
 
+def keep_for_hook(isolation: Isolation) -> None:
+    """Let the build tree stay until `hook_is_done`, after the commands.
+
+    It holds the record of the hook's staging directory, by which the next build removes
+    that if this one is killed before the archive is published.
+    """
+    global _unpublished
+    _unpublished = isolation
+
+
+def hook_is_done() -> None:
+    """Remove what `keep_for_hook` has kept."""
+    global _unpublished
+    if _unpublished is not None:
+        isolation, _unpublished = _unpublished, None
+        _release(isolation, failed=False)
+
+
 @contextlib.contextmanager
 def within(dist: Distribution) -> Iterator[None]:
     """Run the commands of *dist* in the block, and end its isolation after them."""
@@ -110,7 +135,7 @@ def within(dist: Distribution) -> Iterator[None]:
     except Exception as exc:
         isolation = current(dist)
         if isolation is not None:
-            _explain_full_disk(exc, isolation.tree)
+            _explain_full_disk(exc, dist, isolation.tree)
         raise
     finally:
         _end(dist, failed=failed)
@@ -119,8 +144,11 @@ def within(dist: Distribution) -> Iterator[None]:
 def _end(dist: Distribution, *, failed: bool) -> None:
     isolation = current(dist)
     vars(dist).pop(_ATTRIBUTE, None)
-    if isolation is None:
-        return
+    if isolation is not None and (failed or isolation is not _unpublished):
+        _release(isolation, failed=failed)
+
+
+def _release(isolation: Isolation, *, failed: bool) -> None:
     _guards.pop(isolation.tree).detach()
     wish = isolation.settings.keep
     keep = wish == "always" or (failed and wish == "on-failure")
@@ -213,22 +241,28 @@ def _project_build_base(dist: Distribution) -> str | None:
     return None
 
 
-def _explain_full_disk(exc: Exception, tree: BuildTree) -> None:
+def _explain_full_disk(exc: Exception, dist: Distribution, tree: BuildTree) -> None:
     """Raise `DiskFullError` if that is why a command failed, whatever it has raised.
 
-    distutils keeps only the text of an OSError, and of a compiler's only the status.
+    distutils keeps only the text of an OSError, and of a compiler's only its status:
+    then what is left on the file systems has to tell.
     """
+    directories = [tree.directory]
+    dist_dir = getattr(dist.get_command_obj("bdist_wheel"), "dist_dir", None)
+    if dist_dir and os.path.isdir(dist_dir):
+        directories.append(os.path.abspath(dist_dir))
+    free = {path: shutil.disk_usage(path).free for path in directories}
+    path = min(directories, key=free.__getitem__)
     full = os.strerror(errno.ENOSPC)
     chain: BaseException | None = exc
     while chain is not None:
         numbers = (errno.ENOSPC, errno.EDQUOT)
         if getattr(chain, "errno", None) in numbers or full in str(chain):
-            path = getattr(chain, "filename", None) or tree.directory
+            path = getattr(chain, "filename", None) or path
             break
         chain = chain.__cause__ or chain.__context__
     else:
-        if shutil.disk_usage(tree.directory).free >= _ALMOST_NOTHING:
+        if free[path] >= _ALMOST_NOTHING:
             return
-        path = tree.directory
     remedy = "free some space, or set TMPDIR or build-root to a larger file system"
     raise DiskFullError(str(path), f"{full} ({exc})", remedy) from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class BdistWheel(_Base):
                 self._check(isolation, self.dist_dir)
                 publish = partial(_publish_result, isolation)
                 _build_meta.publish_with(self.dist_dir, publish)
+                _isolation.keep_for_hook(isolation)
             else:
                 if hook is not None:
                     _isolation.tell(
@@ -132,3 +134,7 @@ def _publish_result(isolation: Isolation, archive: str, target: str) -> None:
     except IsolatedBuildError as exc:
         msg = f"error: {exc}"
         raise SystemExit(msg) from None
+    with contextlib.suppress(OSError):
+        # Empty now; setuptools would remove it too, but after the build tree is gone.
+        os.rmdir(os.path.dirname(archive))
+    _isolation.hook_is_done()

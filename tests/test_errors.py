@@ -1,0 +1,394 @@
+"""Bad input and bad luck: one line that helps, nothing half done, the tree untouched."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import harness
+import pytest
+from setuptools_isolated_build import _locks, _publish
+
+PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
+SETUP_PY = "from setuptools import setup\nsetup(name='n', version='1', packages=['p'])\n"
+FILES = {"setup.py": SETUP_PY, "p/__init__.py": "x = 1\n"}
+
+
+def refused(environment, source, out, frontend="hook", variables=None, prefix=()):
+    """Build, and return the one line by which it was refused."""
+    out.mkdir(exist_ok=True)
+    before = harness.listing(source)
+    command = [*prefix, *environment.command(frontend, source, out)]
+    run = environment.start(command, source, variables)
+    output = run.finish()
+    assert run.status == 1, output
+    assert "Traceback" not in output, output
+    assert list(out.iterdir()) == []
+    assert harness.listing(source) == before
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert output.strip().endswith(line)
+    return line
+
+
+@pytest.mark.parametrize("frontend", ["hook", "setup.py"])
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("setuptools-isolated-build = 1", "write it as [tool.setuptools-isolated-build]"),
+        ("[tool.setuptools-isolated-build]\nkep = 'never'", "did you mean 'keep'?"),
+        ("[tool.setuptools-isolated-build]\nverify = 'yes'", "is not true or false"),
+    ],
+)
+def test_settings(project, plugged, tmp_path, frontend, table, said):
+    """Unknown keys, wrong types and what is no table, by hook and by hand."""
+    source = project({**FILES, "pyproject.toml": f"[tool]\n{table}\n"})
+    line = refused(plugged, source, tmp_path / "out", frontend)
+    assert str(source / "pyproject.toml") in line
+    assert said in line
+
+
+@pytest.mark.parametrize("hook", ["get_requires_for_build_wheel", "build_wheel"])
+def test_settings_of_the_environment(project, plugged, tmp_path, hook):
+    """A misspelt variable stops every hook, not only the build."""
+    source = project(FILES)
+    before = harness.listing(source)
+    arguments = [str(tmp_path / "out")] if hook == "build_wheel" else []
+    status, output = plugged.hook(
+        source, hook, *arguments, variables={PREFIX + "KEPE": "always"}
+    )
+    assert status == 1
+    assert output.strip().splitlines()[-1] == (
+        f"error: environment: unknown setting '{PREFIX}KEPE'; did you mean '{PREFIX}KEEP'?"
+    )
+    assert harness.listing(source) == before
+
+
+def test_build_root_is_a_file(project, plugged, tmp_path):
+    (tmp_path / "root").write_text("")
+    variables = {PREFIX + "BUILD_ROOT": str(tmp_path / "root")}
+    line = refused(plugged, project(FILES), tmp_path / "out", variables=variables)
+    assert f"{tmp_path / 'root'}: not a directory; name a directory" in line
+
+
+def test_build_root_is_unwritable(project, plugged, tmp_path):
+    variables = {PREFIX + "BUILD_ROOT": "/proc/self"}
+    if os.geteuid() != 0:
+        (tmp_path / "root").mkdir(0o500)
+        variables = {PREFIX + "BUILD_ROOT": str(tmp_path / "root")}
+    line = refused(plugged, project(FILES), tmp_path / "out", variables=variables)
+    assert next(iter(variables.values())).rsplit("/", 1)[0] in line
+
+
+def test_dist_directory_is_unwritable(project, plugged, tmp_path):
+    """By hand; with a hook it is the frontend's."""
+    source = project(FILES)
+    (tmp_path / "file").write_text("")
+    before = harness.listing(source)
+    status, output = plugged.setup_py(
+        source, "bdist_wheel", "--dist-dir", str(tmp_path / "file" / "dist")
+    )
+    assert status == 1
+    line = output.strip().splitlines()[-1]
+    assert line.startswith(f"error: {tmp_path / 'file' / 'dist'}: ")
+    assert line.endswith("make it writable or name another one with --dist-dir")
+    assert "Traceback" not in output
+    assert harness.listing(source) == before
+
+
+@pytest.mark.parametrize("frontend", ["hook", "setup.py"])
+def test_publish_lock_not_had_in_time(
+    project, plugged, tmp_path, tmpdir_of_builds, frontend
+):
+    """Somebody holds it, and lock-timeout is over."""
+    root = tmpdir_of_builds / f"setuptools-isolated-build-{harness.user()}"
+    root.mkdir(0o700)
+    (tmp_path / "out").mkdir()
+    path = _publish._lock_path(str(root), str(tmp_path / "out"))
+    with _locks.hold(path, 1) as held:
+        assert held
+        variables = {PREFIX + "LOCK_TIMEOUT": "0.1"}
+        line = refused(plugged, project(FILES), tmp_path / "out", frontend, variables)
+    assert path in line
+    assert "for 0.1 s; build again, or raise lock-timeout" in line
+
+
+@pytest.mark.parametrize("frontend", ["hook", "setup.py"])
+def test_wheel_that_is_not_its_record(project, plugged, tmp_path, frontend):
+    """A project's bdist_wheel spoils its archive: it is not published."""
+    source = project(
+        {
+            **FILES,
+            "setup.py": """
+                import glob, warnings, zipfile
+                warnings.simplefilter("ignore")
+                from setuptools import setup
+                try:
+                    from setuptools.command.bdist_wheel import bdist_wheel as base
+                except ImportError:
+                    from wheel.bdist_wheel import bdist_wheel as base
+                class bdist_wheel(base):
+                    def run(self):
+                        super().run()
+                        (wheel,) = glob.glob(self.dist_dir + "/*.whl")
+                        with zipfile.ZipFile(wheel, "a") as archive:
+                            archive.writestr("p/unlisted.py", "")
+                setup(name="n", version="1", packages=["p"],
+                      cmdclass={"bdist_wheel": bdist_wheel})
+                """,
+        }
+    )
+    line = refused(plugged, source, tmp_path / "out", frontend)
+    assert "does not match its RECORD" in line
+    unchecked = {PREFIX + "VERIFY": "false"}
+    plugged.build(source, tmp_path / "out2", frontend, unchecked)
+
+
+DISK_FULL = """
+    import errno, os
+    from distutils.errors import DistutilsFileError
+    from setuptools import setup
+    from setuptools.command.build_py import build_py
+    class full(build_py):
+        def run(self):
+            raise {error}
+    setup(name="n", version="1", packages=["p"], cmdclass={{"build_py": full}})
+    """
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), '/some/where')",
+        "OSError(errno.EDQUOT, 'Quota exceeded')",
+        "DistutilsFileError('could not write: ' + os.strerror(errno.ENOSPC))",
+    ],
+)
+def test_disk_full_as_it_is_reported(project, plugged, tmp_path, error):
+    """However the step says it: the path, the cause and the way out in one line."""
+    source = project({**FILES, "setup.py": DISK_FULL.format(error=error)})
+    line = refused(plugged, source, tmp_path / "out")
+    assert os.strerror(errno.ENOSPC) in line
+    assert "set TMPDIR or build-root to a larger file system" in line
+    assert ("/some/where" if "some" in error else "setuptools-isolated-build") in line
+
+
+def can_mount() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    probe = "unshare --mount mount -t tmpfs none /mnt".split()
+    return subprocess.run(probe, stderr=subprocess.DEVNULL, timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="no small file system can be mounted")
+@pytest.mark.parametrize("full", ["build tree", "dist"])
+@pytest.mark.parametrize("what", ["a module", "an extension"])
+def test_disk_full(project, plugged, tmp_path, full, what):
+    """Real file systems of 1 MiB, for the build tree and for the result."""
+    files = dict(FILES)
+    if what == "a module":
+        data = os.urandom(1 << 20).hex()
+        files["p/big.py"] = f"x = '{data}'\n"
+    else:
+        files["setup.py"] = SETUP_PY.replace("setup\n", "setup, Extension\n").replace(
+            ", packages", ", ext_modules=[Extension('fast', ['fast.c'])], packages"
+        )
+        numbers = ",".join(str(n * 2654435761 % 2**32) for n in range(1 << 19))
+        files["fast.c"] = f"unsigned int x[] = {{{numbers}}};\n"
+    source = project(files)
+    small = tmp_path / "small"
+    small.mkdir()
+    out = tmp_path / "out"
+    if full == "dist":
+        variables, command = {}, plugged.command("setup.py", source, small)
+    else:
+        variables = {"TMPDIR": str(small)}
+        command = plugged.command("setup.py", source, out)
+        out.mkdir()
+    script = f'mount -t tmpfs -o size=1m none "{small}" && "$@"; s=$?; ls -A "{small}"; exit $s'
+    before = harness.listing(source)
+    run = plugged.start(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *command], source, variables
+    )
+    output = run.finish()
+    assert run.status == 1, output
+    assert "Traceback" not in output, output
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert str(small) in line, output
+    assert os.strerror(errno.ENOSPC) in line
+    assert "larger file system" in line
+    left = output[output.index(line) + len(line) :].split()
+    assert left in ([], [f"setuptools-isolated-build-{harness.user()}"])
+    assert not out.exists() or list(out.iterdir()) == []
+    assert harness.listing(source) == before
+
+
+def as_another_user() -> list[str]:
+    """Return the command prefix for a user who can read everything and write nothing."""
+    if os.geteuid() != 0:
+        return []
+    capabilities = "+dac_read_search"
+    return [
+        *"setpriv --reuid=65534 --regid=65534 --clear-groups".split(),
+        *(f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", "--"),
+    ]
+
+
+@pytest.mark.parametrize("example", ["src-layout", "c-extension"])
+def test_read_only_source_tree(plain, plugged, tmp_path, example):
+    """An unwritable tree is no error, and makes no other wheel."""
+    source = harness.copy(harness.EXAMPLES / example, tmp_path / "project")
+    expected = harness.digest(harness.oracle(plain, source, tmp_path / "expected"))
+    for path in (source, *source.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
+    tmpdir, out = tmp_path / "theirs", tmp_path / "out"
+    for path in (tmpdir, out):
+        path.mkdir()
+        path.chmod(0o777)
+    before = harness.listing(source)
+    command = [*as_another_user(), *plugged.command("hook", source, out)]
+    run = plugged.start(command, source, {"TMPDIR": str(tmpdir), "HOME": str(tmpdir)})
+    output = run.finish()
+    assert run.status == 0, output
+    (wheel,) = out.glob("*.whl")
+    contents = {name: data for name, _, data in harness.wheel_contents(wheel)}
+    (oracle,) = (tmp_path / "expected").glob("*.whl")
+    # The modes of the tree's files are in the wheel; these were taken away here.
+    assert contents == {name: data for name, _, data in harness.wheel_contents(oracle)}
+    assert expected
+    assert harness.listing(source) == before
+    for path in (source, *(p for p in source.rglob("*") if p.is_dir())):
+        path.chmod(0o755)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="needs another user, and only root can be one",
+)
+def test_another_user_has_taken_the_root(project, plugged, tmp_path, tmpdir_of_builds):
+    """A fresh private directory is used instead, a warning says so, and it goes."""
+    root = tmpdir_of_builds / f"setuptools-isolated-build-{harness.user()}"
+    root.mkdir(mode=0o700)
+    os.chown(root, 65534, 65534)
+    (root / "theirs").write_text("")
+    wheel_dir = tmp_path / "out"
+    status, output = plugged.hook(project(FILES), "build_wheel", str(wheel_dir))
+    assert status == 0, output
+    assert f"{root}: owned by another user, so the build tree gets a name" in output
+    assert [path.name for path in tmpdir_of_builds.iterdir()] == [root.name]
+    assert [path.name for path in root.iterdir()] == ["theirs"]
+    (root / "theirs").unlink()
+
+
+def test_no_locks(project, plugged, tmp_path, tmpdir_of_builds):
+    """Where locks do not work the build does, under a name of its own, and says so."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import errno, fcntl\n"
+        "def lockf(*args): raise OSError(errno.ENOLCK, 'No locks available')\n"
+        "fcntl.lockf = lockf\n"
+    )
+    status, output = plugged.hook(
+        project(FILES),
+        "build_wheel",
+        str(tmp_path / "out"),
+        variables={"PYTHONPATH": str(broken)},
+    )
+    assert status == 0, output
+    assert "its file system has no locks" in output
+    assert "published without a lock" in output
+
+
+@pytest.mark.parametrize(
+    ("keep", "fails", "kept"),
+    [
+        ("never", True, False),
+        ("on-failure", True, True),
+        ("on-failure", False, False),
+        ("always", False, True),
+    ],
+)
+def test_keep(project, plugged, tmp_path, tmpdir_of_builds, keep, fails, kept):
+    """Kept where the output says, and out of the way of the next build."""
+    broken = ", ext_modules=[Extension('x', ['missing.c'])]" if fails else ""
+    source = project(
+        {
+            **FILES,
+            "setup.py": "from setuptools import Extension, setup\n"
+            f"setup(name='n', version='1', packages=['p']{broken})\n",
+        }
+    )
+    status, output = plugged.hook(
+        source, "build_wheel", str(tmp_path / "out"), variables={PREFIX + "KEEP": keep}
+    )
+    assert (status != 0) == fails
+    said = [x for x in output.splitlines() if x.startswith("the build tree is kept: ")]
+    assert bool(said) == kept
+    for line in said:
+        tree = Path(line.split(": ", 1)[1])
+        assert (tree / "build").is_dir()
+        shutil.rmtree(next(tmpdir_of_builds.glob("*/kept-*")))
+
+
+def test_disabled(project, plain, plugged, tmp_path):
+    """Switched off, it is as if the plugin were not there, and the output says why."""
+    source = project(FILES)
+    status, output = plugged.hook(
+        source, "build_wheel", str(tmp_path / "out"), variables={PREFIX + "ENABLED": "0"}
+    )
+    assert status == 0, output
+    assert output.count("not isolated: switched off by the setting 'enabled'") == 1
+    assert (source / "build").is_dir()
+
+
+def stated_in(where: str, source: Path, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """State build_base somewhere; return what goes on the command line and beside it."""
+    if where == "command line":
+        return ["build", "--build-base", "stated"], {}
+    if where == "setup.cfg":
+        (source / "setup.cfg").write_text("[build]\nbuild_base = stated\n")
+    elif where == "pyproject.toml":
+        (source / "pyproject.toml").write_text(
+            # Setuptools reads its tool.distutils table beside one of these only.
+            "[tool.setuptools]\nzip-safe = true\n[tool.distutils.build]\nbuild_base = 'stated'\n"
+        )
+    else:
+        (tmp_path / "extra.cfg").write_text("[build]\nbuild_base = stated\n")
+        return [], {"DIST_EXTRA_CONFIG": str(tmp_path / "extra.cfg")}
+    return [], {}
+
+
+@pytest.mark.parametrize("where", ["command line", "DIST_EXTRA_CONFIG"])
+def test_build_base_of_the_user(project, plugged, tmp_path, where):
+    """What the user states is used as it is, and the output says what that costs."""
+    source = project(FILES)
+    before, variables = stated_in(where, source, tmp_path)
+    status, output = plugged.setup_py(source, *before, "bdist_wheel", variables=variables)
+    assert status == 0, output
+    assert (source / "stated" / "lib" / "p" / "__init__.py").exists()
+    assert "not isolated, as they are set elsewhere: build_lib = stated/lib" in output
+
+
+@pytest.mark.parametrize("where", ["setup.cfg", "pyproject.toml"])
+def test_build_base_of_the_project(project, plugged, tmp_path, where):
+    """What the project states is the directory below which its build trees stand."""
+    source = project(FILES)
+    stated_in(where, source, tmp_path)
+    status, output = plugged.hook(source, "build_wheel", str(tmp_path / "out"))
+    assert status == 0, output
+    assert f"isolated build: {source / 'stated' / '0'}" in output
+    assert "not isolated" not in output
+    assert harness.leftovers(source / "stated") == []
+
+
+def test_build_root(project, plugged, tmp_path):
+    """The root itself: trees stand directly below it."""
+    source = project(
+        {**FILES, "pyproject.toml": "[tool.setuptools-isolated-build]\nbuild-root = '../r'\n"}
+    )
+    status, output = plugged.hook(source, "build_wheel", str(tmp_path / "out"))
+    assert status == 0, output
+    assert f"isolated build: {tmp_path / 'r' / '0'}" in output
