@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--setuptools", default="", help="the release to build with, or the newest"
     )
-    parser.addoption("--builds", type=int, default=20, help="builds per stress test")
+    parser.addoption("--builds", type=int, default=10, help="builds per stress test")
 
 
 def pytest_configure(config: pytest.Config) -> None:

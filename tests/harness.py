@@ -172,8 +172,11 @@ class Run:
     def output(self) -> str:
         self._output.seek(0)
         text = self._output.read().decode(errors="replace")
-        self._output.close()
+        self.close()
         return text
+
+    def close(self) -> None:
+        self._output.close()
 
     def kill_session(self) -> None:
         """Kill the build with all its children, as the OOM killer or CI would."""
@@ -377,6 +380,7 @@ def many(runs: list[Run]) -> Iterator[list[Run]]:
         for run in runs:
             if run.process.poll() is None:
                 run.kill_session()
+            run.close()
 
 
 if __name__ == "__main__":
