@@ -1,4 +1,4 @@
-"""What is known of setuptools' own build backend, and the one step of it that is mended.
+"""What is known of setuptools' own backend, and the one step of it that is mended.
 
 `setuptools.build_meta._BuildMetaBackend._build_with_temp_dir`, in all releases from
 64.0.3 to 84.2.1, lets the command write into a temporary directory inside the result
@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +26,7 @@ _MODULE = "setuptools.build_meta"
 _BUILD = "_build_with_temp_dir"
 
 
-@dataclass(frozen=True)
-class Hook:
+class Hook(NamedTuple):
     """A hook of `setuptools.build_meta` that is running ``setup()``.
 
     Attributes:
@@ -89,7 +87,7 @@ class _PublishingOs(ModuleType):
             os.remove(path)
 
     def rename(self, source: str, target: str) -> None:
-        publish = self.publishers.pop(os.path.dirname(source), os.rename)
+        publish = self.publishers.pop(os.path.dirname(source), os.rename)  # noqa: TID251  # setuptools' own
         publish(source, target)
 
 

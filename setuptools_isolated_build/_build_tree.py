@@ -15,19 +15,26 @@ import contextlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import _locks
 from .errors import BuildRootError
 
-__all__ = ["BuildTree", "lease", "make_writable", "private_tree", "release", "remove", "staging_name"]
+__all__ = [
+    "BuildTree",
+    "lease",
+    "make_writable",
+    "private_tree",
+    "release",
+    "remove",
+    "staging_name",
+]
 
 _MOST_SLOTS = 10_000
 _STAGING_RECORD = "staging"
 
 
-@dataclass(frozen=True)
-class BuildTree:
+class BuildTree(NamedTuple):
     """The paths of one build's private directories. Whoever has one may not own it.
 
     Attributes:
@@ -73,8 +80,7 @@ class BuildTree:
             file.write(os.path.abspath(path) + "\0")
 
 
-@dataclass(frozen=True)
-class _Lease:
+class _Lease(NamedTuple):
     lock: _locks.Lock | None
     owner: int  # a forked child has this table too, and must not remove anything
 
@@ -121,6 +127,7 @@ def release(tree: BuildTree, *, keep: bool = False) -> str | None:
     """Remove the build tree and end its lease; nothing if this process has none.
 
     Args:
+        tree: what `lease` or `private_tree` has returned.
         keep: move the build tree out of its slot instead of removing it.
 
     Returns:
@@ -129,7 +136,11 @@ def release(tree: BuildTree, *, keep: bool = False) -> str | None:
     lease = _leases.pop(tree, None)
     if lease is None or lease.owner != os.getpid():
         return None
-    kept = _move_out(tree, lease) if keep else remove(tree.slot)
+    kept = None
+    if keep:
+        kept = _move_out(tree, lease)
+    else:
+        remove(tree.slot)
     if lease.lock is not None:
         lease.lock.release()
     return kept
@@ -161,7 +172,7 @@ def _move_out(tree: BuildTree, lease: _Lease) -> str:
         return tree.directory
     # The slot's next owner would empty it.
     kept = tempfile.mkdtemp(prefix="kept-", dir=os.path.dirname(tree.slot))
-    os.rename(tree.slot, os.path.join(kept, os.path.basename(tree.slot)))
+    os.replace(tree.slot, os.path.join(kept, os.path.basename(tree.slot)))
     return os.path.join(
         kept, os.path.relpath(tree.directory, os.path.dirname(tree.slot))
     )

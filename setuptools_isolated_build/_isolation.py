@@ -7,8 +7,7 @@ import errno
 import os
 import shutil
 import weakref
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import _build_tree, _locks, _roots
 from ._build_meta import running_hook
@@ -40,8 +39,7 @@ _ATTRIBUTE = "_isolated_build"
 _ALMOST_NOTHING = 16 << 20  # bytes; compilers remove what they could not finish
 
 
-@dataclass(frozen=True)
-class Isolation:
+class Isolation(NamedTuple):
     """How a distribution's build is kept apart. Picklable, as distributions are.
 
     Attributes:
@@ -103,8 +101,8 @@ def keep_tree(dist: Distribution) -> None:
     """Keep the build tree of *dist* after its build, as with ``keep = "always"``."""
     isolation = current(dist)
     assert isolation is not None
-    settings = replace(isolation.settings, keep="always")
-    setattr(dist, _ATTRIBUTE, replace(isolation, settings=settings))
+    settings = isolation.settings._replace(keep="always")
+    setattr(dist, _ATTRIBUTE, isolation._replace(settings=settings))
 
 
 def keep_for_hook(isolation: Isolation) -> None:

@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from fasteners import InterProcessLock
+from fasteners import InterProcessLock  # noqa: TID251  # this is its room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

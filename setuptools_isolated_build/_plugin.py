@@ -23,7 +23,7 @@ def finalize_distribution_options(dist: Distribution) -> None:
     the process, before its configuration is read. Makes nothing and reads nothing.
     """
     # Partials of functions, since distributions are pickled: a closure cannot be.
-    dist.get_command_class = partial(_get_command_class, dist.get_command_class)  # type: ignore[method-assign]
+    dist.get_command_class = partial(_get_command_class, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
 
 

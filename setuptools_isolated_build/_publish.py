@@ -52,6 +52,8 @@ def publish(archive: str, target: str, lock_root: str | None, timeout: float) ->
     of this process (not of the machine: nothing is flushed to disk, as in setuptools).
 
     Args:
+        archive: the path of the finished archive.
+        target: the path at which it is to be found.
         lock_root: the directory for the publish locks, a bounded number of them.
         timeout: how long to wait for the lock, in seconds.
 

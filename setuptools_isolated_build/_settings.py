@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from setuptools.config.pyprojecttoml import load_file
@@ -20,8 +19,7 @@ _TABLE = "setuptools-isolated-build"
 _PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """``[tool.setuptools-isolated-build]``, with the environment's values in place.
 
     Attributes:
@@ -119,9 +117,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
         if name.startswith(_PREFIX) and text.strip():
             key = names.get(name, name)
             value = _KEYS[key].from_text(text) if key in _KEYS else text
-            values[_field(key)] = _checked(
-                "environment", name, key, value, list(names)
-            )
+            values[_field(key)] = _checked("environment", name, key, value, list(names))
     return values
 
 

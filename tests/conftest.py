@@ -67,9 +67,7 @@ def plugged(
 
 
 @pytest.fixture(autouse=True)
-def tmpdir_of_builds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def tmpdir_of_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A TMPDIR for this test's builds, in which nothing may be left."""
     path = tmp_path / "TMPDIR"
     path.mkdir()

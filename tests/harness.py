@@ -101,7 +101,7 @@ class Environment:
     ) -> Run:
         """Start *command* with its output in a file, so that no pipe can fill."""
         env = build_variables() | dict(variables or {})
-        output = tempfile.TemporaryFile()  # noqa: SIM115  # the Run closes it
+        output = tempfile.TemporaryFile()  # the Run closes it
         process = subprocess.Popen(
             command,
             cwd=source,

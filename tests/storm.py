@@ -84,7 +84,9 @@ def build_at_once(
     outcome.seconds = time.perf_counter() - started
     for source, was in before.items():
         is_now = harness.listing(source)
-        changed = {name for name in was.keys() | is_now if was.get(name) != is_now.get(name)}
+        changed = {
+            name for name in was.keys() | is_now if was.get(name) != is_now.get(name)
+        }
         outcome.left |= changed
     return outcome
 

@@ -24,11 +24,22 @@ class {name}({command}):
 
 
 def classes(name: str = "{command}") -> dict[str, str]:
-    commands = ("egg_info", "build", "build_py", "build_ext", "install_lib", "bdist_wheel")
-    return {c: COMMANDS.format(command=c, name=name.format(command=c)) for c in commands}
+    commands = (
+        "egg_info",
+        "build",
+        "build_py",
+        "build_ext",
+        "install_lib",
+        "bdist_wheel",
+    )
+    return {
+        c: COMMANDS.format(command=c, name=name.format(command=c)) for c in commands
+    }
 
 
-@pytest.mark.parametrize("command", ["egg_info", "build", "build_py", "build_ext", "install_lib"])
+@pytest.mark.parametrize(
+    "command", ["egg_info", "build", "build_py", "build_ext", "install_lib"]
+)
 @pytest.mark.parametrize("named", ["{command}", "Mine"])
 def test_command_subclasses(project, same_wheel, plugged, tmp_path, command, named):
     """A project's own subclass runs, and its product is private all the same."""
@@ -54,7 +65,9 @@ def test_command_subclasses(project, same_wheel, plugged, tmp_path, command, nam
     assert ISOLATED in output
 
 
-@pytest.mark.parametrize("module", ["setuptools.command.bdist_wheel", "wheel.bdist_wheel"])
+@pytest.mark.parametrize(
+    "module", ["setuptools.command.bdist_wheel", "wheel.bdist_wheel"]
+)
 def test_bdist_wheel_of_either_package(project, same_wheel, plain, module, tmp_path):
     """bdist_wheel subclassed from setuptools (since 70.1) and from wheel."""
     found = plain.start([str(plain.python), "-c", f"import {module}"], tmp_path)
@@ -196,7 +209,9 @@ def test_setup_that_falls_back(project, same_wheel):
 @pytest.mark.parametrize("order", [-100, 100])
 def test_another_plugin_that_wraps(project, plain, plugged, tmp_path, order):
     """A plugin that wraps the same commands, before or after this one."""
-    source = project({"setup.py": "from setuptools import setup\nsetup(name='n', version='1')\n"})
+    source = project(
+        {"setup.py": "from setuptools import setup\nsetup(name='n', version='1')\n"}
+    )
     plugin = project(
         {
             "wrapping.py": f"""
@@ -326,7 +341,9 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
     before = harness.listing(source)
     status, output = plugged.setup_py(source, *commands)
     assert status == 0, output
-    new = {name.split("/")[0] for name in harness.listing(source).keys() - before.keys()}
+    new = {
+        name.split("/")[0] for name in harness.listing(source).keys() - before.keys()
+    }
     assert sorted(new) == in_tree
     archives = {}
     for environment in (plugged, plain):
@@ -341,15 +358,15 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
         assert ours == theirs, name
 
 
-def test_through_uv_for_a_dependency_nobody_can_edit(
-    wheelhouse, tmp_path, plugged
-):
+def test_through_uv_for_a_dependency_nobody_can_edit(wheelhouse, tmp_path, plugged):
     """The report's scene: two requirement files, one project t, two environments."""
     source = harness.copy(harness.EXAMPLES / "requirements", tmp_path / "scene")
     before = harness.listing(source)
     uv = [str(plugged.python), "-m", "uv"]
     for name in ("x", "y"):
-        made = plugged.start([*uv, "venv", "--python", str(plugged.python), str(tmp_path / name)], source)
+        made = plugged.start(
+            [*uv, "venv", "--python", str(plugged.python), str(tmp_path / name)], source
+        )
         output = made.finish()
         assert made.status == 0, output
     runs = [
@@ -357,7 +374,10 @@ def test_through_uv_for_a_dependency_nobody_can_edit(
             [*uv, "pip", "install", "-v", "--python", str(tmp_path / name), "-r"]
             + [f"{name}-reqs.txt", "--config-file", "uv.toml"],
             source,
-            {"UV_FIND_LINKS": str(wheelhouse), "UV_CACHE_DIR": str(tmp_path / f"cache-{name}")},
+            {
+                "UV_FIND_LINKS": str(wheelhouse),
+                "UV_CACHE_DIR": str(tmp_path / f"cache-{name}"),
+            },
         )
         for name in ("x", "y")
     ]
@@ -378,14 +398,26 @@ def test_through_build_system_requires(frontend, wheelhouse, plugged, tmp_path):
     before = harness.listing(source)
     out, links = tmp_path / "out", str(wheelhouse)
     commands = {
-        "pip": ["pip", "wheel", "-vv", "--no-deps", "--wheel-dir", str(out), str(source)],
+        "pip": [
+            "pip",
+            "wheel",
+            "-vv",
+            "--no-deps",
+            "--wheel-dir",
+            str(out),
+            str(source),
+        ],
         "build": ["build", "--wheel", "--outdir", str(out), str(source)],
         "uv": ["uv", "build", "--wheel", "--out-dir", str(out), str(source)],
     }
     run = plugged.start(
         [str(plugged.python), "-m", *commands[frontend]],
         source,
-        {"PIP_FIND_LINKS": links, "UV_FIND_LINKS": links, "UV_CACHE_DIR": str(tmp_path / "cache")},
+        {
+            "PIP_FIND_LINKS": links,
+            "UV_FIND_LINKS": links,
+            "UV_CACHE_DIR": str(tmp_path / "cache"),
+        },
     )
     output = run.finish()
     assert run.status == 0, output

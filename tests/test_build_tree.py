@@ -38,7 +38,10 @@ def die_in_a_lease(root: str, make: str = "pass") -> str:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, root], stdout=subprocess.PIPE, text=True, timeout=60
+        [sys.executable, "-c", code, root],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == -signal.SIGKILL
     return done.stdout.strip()

@@ -87,7 +87,7 @@ def test_killed(
     with harness.many(runs):
         outputs = [run.finish() for run in runs]
     assert [run.status for run in runs] == [0, -signal.SIGKILL, 0], outputs
-    assert harness.digest(out / "n-1-{}.whl".format(tag(out))) == expected
+    assert harness.digest(out / f"n-1-{tag(out)}.whl") == expected
 
     # As many at once as there were: all slots are leased again, and so cleaned.
     runs = [plugged.start(command, source, meeting.variables) for _ in range(3)]

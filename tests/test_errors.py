@@ -13,7 +13,9 @@ import pytest
 from setuptools_isolated_build import _locks, _publish
 
 PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
-SETUP_PY = "from setuptools import setup\nsetup(name='n', version='1', packages=['p'])\n"
+SETUP_PY = (
+    "from setuptools import setup\nsetup(name='n', version='1', packages=['p'])\n"
+)
 FILES = {"setup.py": SETUP_PY, "p/__init__.py": "x = 1\n"}
 
 
@@ -37,7 +39,10 @@ def refused(environment, source, out, frontend="hook", variables=None, prefix=()
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("setuptools-isolated-build = 1", "write it as [tool.setuptools-isolated-build]"),
+        (
+            "setuptools-isolated-build = 1",
+            "write it as [tool.setuptools-isolated-build]",
+        ),
         ("[tool.setuptools-isolated-build]\nkep = 'never'", "did you mean 'keep'?"),
         ("[tool.setuptools-isolated-build]\nverify = 'yes'", "is not true or false"),
     ],
@@ -337,14 +342,19 @@ def test_disabled(project, plain, plugged, tmp_path):
     """Switched off, it is as if the plugin were not there, and the output says why."""
     source = project(FILES)
     status, output = plugged.hook(
-        source, "build_wheel", str(tmp_path / "out"), variables={PREFIX + "ENABLED": "0"}
+        source,
+        "build_wheel",
+        str(tmp_path / "out"),
+        variables={PREFIX + "ENABLED": "0"},
     )
     assert status == 0, output
     assert output.count("not isolated: switched off by the setting 'enabled'") == 1
     assert (source / "build").is_dir()
 
 
-def stated_in(where: str, source: Path, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+def stated_in(
+    where: str, source: Path, tmp_path: Path
+) -> tuple[list[str], dict[str, str]]:
     """State build_base somewhere; return what goes on the command line and beside it."""
     if where == "command line":
         return ["build", "--build-base", "stated"], {}
@@ -366,7 +376,9 @@ def test_build_base_of_the_user(project, plugged, tmp_path, where):
     """What the user states is used as it is, and the output says what that costs."""
     source = project(FILES)
     before, variables = stated_in(where, source, tmp_path)
-    status, output = plugged.setup_py(source, *before, "bdist_wheel", variables=variables)
+    status, output = plugged.setup_py(
+        source, *before, "bdist_wheel", variables=variables
+    )
     assert status == 0, output
     assert (source / "stated" / "lib" / "p" / "__init__.py").exists()
     assert "not isolated, as they are set elsewhere: build_lib = stated/lib" in output
@@ -387,7 +399,10 @@ def test_build_base_of_the_project(project, plugged, tmp_path, where):
 def test_build_root(project, plugged, tmp_path):
     """The root itself: trees stand directly below it."""
     source = project(
-        {**FILES, "pyproject.toml": "[tool.setuptools-isolated-build]\nbuild-root = '../r'\n"}
+        {
+            **FILES,
+            "pyproject.toml": "[tool.setuptools-isolated-build]\nbuild-root = '../r'\n",
+        }
     )
     status, output = plugged.hook(source, "build_wheel", str(tmp_path / "out"))
     assert status == 0, output

@@ -175,7 +175,11 @@ extensions.append(Extension("p.fast", ["p/fast.c"]))
     assert both.finish("second"), both.said
     (wheel,) = (both.out / "second").glob("*.whl")
     contents = {name: data for name, _, data in harness.wheel_contents(wheel)}
-    (extension,) = [data for name, data in contents.items() if "fast" in name and ".c" not in name[-2:]]
+    (extension,) = [
+        data
+        for name, data in contents.items()
+        if "fast" in name and ".c" not in name[-2:]
+    ]
     assert (extension != b"") == both.plugged
     meeting.let_go("first")
     assert both.finish("first"), both.said
@@ -218,7 +222,9 @@ if "egg_info" in __import__("sys").argv and WHO != "nobody":
     meeting.let_go("first")
     assert both.finish("first"), both.said
 
-    wheel = both.environment.build(source, tmp_path / "quiet", variables={"WHO": "nobody"})
+    wheel = both.environment.build(
+        source, tmp_path / "quiet", variables={"WHO": "nobody"}
+    )
     names = [name for name, *_ in harness.wheel_contents(wheel)]
     assert ("p/one.dat" in names) == both.plugged
     assert (harness.listing(source) == before) == both.plugged
@@ -237,9 +243,7 @@ for name in ("remove", "rename", "replace"):
 
 
 @pytest.mark.parametrize("frontend", ["hook", "setup.py"])
-def test_a_reader_of_the_result_directory(
-    project, racers, meeting, tmp_path, frontend
-):
+def test_a_reader_of_the_result_directory(project, racers, meeting, tmp_path, frontend):
     """At every step of the publication there is a whole wheel, old or new."""
     source = racing_project(project, PUBLICATION)
     both = racers(source)

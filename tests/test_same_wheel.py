@@ -120,7 +120,9 @@ def test_package_data_known_to_an_sdist_only(project, plain, tmp_path, same_whee
     assert status == 0, output
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        tar.extractall(
+            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+        )
     source = (tmp_path / "n-1").rename(tmp_path / "project")
     (source / "MANIFEST.in").unlink()
     sources = source / "n.egg-info" / "SOURCES.txt"

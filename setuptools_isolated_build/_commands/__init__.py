@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,11 @@ def isolated(command: str, base: type[Command]) -> type[Command]:
     """
     if command not in _MIXINS:
         return base
-    return _mixed(command, base)
+    return _mixed(command, base)  # type: ignore[arg-type,no-any-return]
 
 
-@lru_cache(maxsize=None)
-def _mixed(command: str, base: type[Command]) -> type[Command]:
+@cache
+def _mixed(command: str, base: Any) -> Any:
     mixin = getattr(import_module(f".{command}", __name__), _MIXINS[command])
     if issubclass(base, mixin):
         return base
@@ -40,10 +40,10 @@ def _mixed(command: str, base: type[Command]) -> type[Command]:
     return type(base.__name__, (mixin, base), members)
 
 
-def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
+def _reduce(self: Any, _protocol: Any) -> tuple[Any, ...]:
     # A build_ext that compiles in worker processes is pickled, with its distribution
     # and so with all commands; the class itself cannot be found by its name.
-    return _restore, type(self)._isolated_from, vars(self)
+    return _restore, type(self)._isolated_from, vars(self)  # noqa: SLF001
 
 
 def _restore(command: str, base: type[Command]) -> Command:

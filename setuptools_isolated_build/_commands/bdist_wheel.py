@@ -36,7 +36,8 @@ class BdistWheel(_Base):
         if isolation is None:
             super().finalize_options()
             return
-        self.get_finalized_command("egg_info").move_to_build_tree()
+        egg_info: Any = self.get_finalized_command("egg_info")
+        egg_info.move_to_build_tree()
         stated = self.bdist_dir
         super().finalize_options()
         assert self.bdist_dir is not None
@@ -59,6 +60,7 @@ class BdistWheel(_Base):
         if self.keep_temp:
             _isolation.keep_tree(dist)
         hook = _build_meta.running_hook()
+        egg_info: Any = self.get_finalized_command("egg_info")
         try:
             if hook is not None and hook.result_staging == self.dist_dir:
                 super().run()
@@ -74,7 +76,7 @@ class BdistWheel(_Base):
                     )
                 self._run_and_publish(isolation)
         finally:
-            dist.get_command_obj("egg_info").move_to_source_tree()
+            egg_info.move_to_source_tree()
 
     def _run_and_publish(self, isolation: Isolation) -> None:
         dist_dir = self.dist_dir

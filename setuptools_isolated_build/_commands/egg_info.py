@@ -85,7 +85,7 @@ class EggInfo(_Base):
             return
         build: Any = self.get_finalized_command("build")
         # sdist prunes the build_base of this build. There may be an old build/ too, and
-        # TMPDIR (with the trees of builds that run right now) may lie in the source tree.
+        # TMPDIR (with the trees of running builds) may lie in the source tree.
         pruned = (
             getattr(build, "build_base_in_tree", build.build_base),
             os.path.relpath(os.path.dirname(isolation.tree.slot)),

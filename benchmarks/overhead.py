@@ -1,0 +1,145 @@
+"""What isolation costs: paired runs, medians of ratios.
+
+    python benchmarks/overhead.py [--pairs N] [cpu|copies|check ...]
+
+cpu     CPU time of one build of the report's project, with the plugin / without
+copies  ten builds of the C example at once, wall: in one tree with the plugin / in ten
+        copies of the tree without it (the copying is not counted), by each frontend
+check   a wheel of 100 MB: checking it against its RECORD / building it, CPU
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "examples")]
+
+import demo
+import harness
+
+AT_ONCE = 10
+FRONTENDS = ("pip", "build", "setup.py")
+
+
+def cpu_of(environment, command, source, variables) -> float:
+    """Return the CPU seconds of *command* and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = environment.start(command, source, variables)
+    output = run.finish()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run.status == 0, output
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def cpu(place, environments, pairs):
+    """One build with the plugin / without, in turn, each in a pristine tree."""
+    seconds = {plugin: [] for plugin in environments}
+    source, out = place / "source", place / "out"
+    for number in range(pairs + 1):
+        # Who goes first takes turns too: the second finds a warmer machine.
+        for plugin in sorted(environments, reverse=number % 2 == 0):
+            environment = environments[plugin]
+            harness.copy(harness.EXAMPLES / "report", source)
+            command = environment.command("hook", source, out)
+            taken = cpu_of(environment, command, source, {"TMPDIR": str(place)})
+            if number:  # the first pair compiles what Python caches
+                seconds[plugin].append(taken)
+            shutil.rmtree(source)
+            shutil.rmtree(out)
+    report("one build, CPU", "with / without", seconds["with"], seconds["without"])
+
+
+def copies(place, environments, pairs):
+    """Ten at once in one tree with the plugin / in ten trees without it."""
+    for frontend in FRONTENDS:
+        ours, theirs = [], []
+        for number in range(pairs):
+            with tempfile.TemporaryDirectory(dir=place) as name:
+                for plugin in sorted(environments, reverse=number % 2 == 0):
+                    here = Path(name, plugin)
+                    trees = [here / f"{n}" for n in range(AT_ONCE)]
+                    if plugin == "with":
+                        trees = trees[:1] * AT_ONCE
+                    for tree in set(trees):
+                        harness.copy(harness.EXAMPLES / "c-extension", tree)
+                    (here / "tmp").mkdir()
+                    started = time.perf_counter()
+                    runs = []
+                    for index, tree in enumerate(trees):
+                        command = environments[plugin].command(
+                            frontend, tree, here / f"out{index}"
+                        )
+                        variables = {"TMPDIR": str(here / "tmp")}
+                        runs.append(
+                            environments[plugin].start(command, tree, variables)
+                        )
+                    with harness.many(runs):
+                        for run in runs:
+                            output = run.finish()
+                            assert run.status == 0, output
+                    taken = time.perf_counter() - started
+                    (ours if plugin == "with" else theirs).append(taken)
+        report(f"ten at once by {frontend}, wall", "one tree / ten", ours, theirs)
+
+
+def check(place, environments, pairs):
+    """The RECORD check / the build of a wheel of 100 MB, half of it compressible."""
+    source = place / "big"
+    (source / "p").mkdir(parents=True)
+    (source / "setup.py").write_text(
+        "from setuptools import setup\n"
+                        environment = environments[plugin]
+                        runs.append(environment.start(command, tree, variables))
+    )
+    (source / "p" / "__init__.py").write_text("")
+    for number in range(50):
+        (source / "p" / f"{number}.dat").write_bytes(os.urandom(2 << 20))
+    seconds = {"true": [], "false": []}
+    for _ in range(pairs):
+        for verify, taken in seconds.items():
+            environment = environments["with"]
+            variables = {
+                "TMPDIR": str(place),
+                "SETUPTOOLS_ISOLATED_BUILD_VERIFY": verify,
+            }
+            command = environment.command("hook", source, place / "bigs")
+            taken.append(cpu_of(environment, command, source, variables))
+    report("a wheel of 100 MB, CPU", "checked / not", seconds["true"], seconds["false"])
+
+
+def report(what: str, pair: str, ours: list[float], theirs: list[float]) -> None:
+    ratios = sorted(a / b for a, b in zip(ours, theirs))
+    quarter = len(ratios) // 4
+    print(
+        f"{what}: {pair} = {statistics.median(ratios):.3f} "
+        f"(quartiles {ratios[quarter]:.3f} to {ratios[-1 - quarter]:.3f}, "
+        f"medians {statistics.median(ours):.3f} s / {statistics.median(theirs):.3f} s, "
+        f"{len(ratios)} pairs)",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What isolation costs.")
+    measures = {"cpu": cpu, "copies": copies, "check": check}
+    parser.add_argument("measure", nargs="*", choices=[*measures, []])
+    parser.add_argument("--pairs", type=int, default=30)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="overhead-") as name:
+        place = Path(name).resolve()
+        environments = demo.prepare(place, "")
+        for measure in options.measure or measures:
+            measures[measure](place, environments, options.pairs)
+
+
+if __name__ == "__main__":
+    main()
