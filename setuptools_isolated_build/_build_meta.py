@@ -82,9 +82,12 @@ class _PublishingOs(ModuleType):
 
     def remove(self, path: str) -> None:
         # The rename that follows replaces it; removing it first makes the gap.
-        results = (os.path.dirname(staging) for staging in self.publishers)
-        if os.path.dirname(path) not in results:
-            os.remove(path)
+        result, name = os.path.split(path)
+        for staging in self.publishers:
+            staged = os.path.join(staging, name)
+            if os.path.dirname(staging) == result and os.path.exists(staged):
+                return
+        os.remove(path)
 
     def rename(self, source: str, target: str) -> None:
         publish = self.publishers.pop(os.path.dirname(source), os.rename)  # noqa: TID251  # setuptools' own

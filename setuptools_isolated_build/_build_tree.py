@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from typing import NamedTuple
@@ -27,11 +28,12 @@ __all__ = [
     "private_tree",
     "release",
     "remove",
-    "staging_name",
 ]
 
 _MOST_SLOTS = 10_000
 _STAGING_RECORD = "staging"
+# Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
+_STAGING_NAME = re.compile(r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$")
 
 
 class BuildTree(NamedTuple):
@@ -39,8 +41,8 @@ class BuildTree(NamedTuple):
 
     Attributes:
         slot: the leased directory, which `release` removes.
-        directory: where this build's directories are: the slot itself, or a fresh
-            directory inside it after the slot's last owner was killed.
+        directory: where this build's directories are: the slot itself, or a directory
+            inside it after the slot's last owner was killed.
     """
 
     slot: str
@@ -119,8 +121,17 @@ def private_tree(parent: str) -> BuildTree:
     """Make a build tree of a name that nobody else has, without a lease.
 
     After a crash it stays: nothing proves to another build that its owner is gone.
+
+    Raises:
+        BuildRootError: *parent* cannot be written to.
     """
-    return _occupy(tempfile.mkdtemp(prefix="setuptools-isolated-build-", dir=parent))
+    try:
+        return _occupy(
+            tempfile.mkdtemp(prefix=".setuptools-isolated-build-", dir=parent)
+        )
+    except OSError as exc:
+        remedy = "set TMPDIR or build-root to a directory that you can write to"
+        raise BuildRootError(parent, exc.strerror or str(exc), remedy) from exc
 
 
 def release(tree: BuildTree, *, keep: bool = False) -> str | None:
@@ -136,54 +147,53 @@ def release(tree: BuildTree, *, keep: bool = False) -> str | None:
     lease = _leases.pop(tree, None)
     if lease is None or lease.owner != os.getpid():
         return None
-    kept = None
-    if keep:
-        kept = _move_out(tree, lease)
-    else:
+    try:
+        if keep:
+            return _move_out(tree, lease)
         remove(tree.slot)
-    if lease.lock is not None:
-        lease.lock.release()
-    return kept
-
-
-def staging_name() -> str:
-    """A fresh name for a directory that holds an archive until it is published."""
-    return f".tmp-{os.urandom(8).hex()}"
+        return None
+    finally:
+        if lease.lock is not None:
+            lease.lock.release()
 
 
 def _occupy(slot: str, lock: _locks.Lock | None = None) -> BuildTree:
-    tree = BuildTree(slot, slot)
-    if lock is not None:
-        try:
-            os.mkdir(slot, 0o700)
-        except FileExistsError:
-            # Its last owner was killed. Compilers that it started may live on and
-            # write to the paths that they were given, so this build gets other ones.
-            _remove_staged(slot)
-            _empty(slot)
-            tree = BuildTree(slot, tempfile.mkdtemp(dir=slot))
+    _forget_made_directories()
+    directory = slot
+    try:
+        if lock is not None:
+            try:
+                os.mkdir(slot, 0o700)
+            except FileExistsError:
+                directory = _take_over(slot)
+        tree = BuildTree(slot, directory)
+        os.mkdir(tree.egg_base)
+    except BaseException:
+        remove(slot)
+        if lock is not None:
+            lock.release()
+        raise
     _leases[tree] = _Lease(lock, os.getpid())
-    os.mkdir(tree.egg_base)
     return tree
 
 
-def _move_out(tree: BuildTree, lease: _Lease) -> str:
-    if lease.lock is None:
-        return tree.directory
-    # The slot's next owner would empty it.
-    kept = tempfile.mkdtemp(prefix="kept-", dir=os.path.dirname(tree.slot))
-    os.replace(tree.slot, os.path.join(kept, os.path.basename(tree.slot)))
-    return os.path.join(
-        kept, os.path.relpath(tree.directory, os.path.dirname(tree.slot))
-    )
+def _take_over(slot: str) -> str:
+    """Empty the slot of a build that was killed; return the directory to build in.
 
-
-def _empty(slot: str) -> None:
+    Compilers that the killed build started may live on and write to the paths that they
+    were given: this build gets others.
+    """
     if os.path.islink(slot) or not os.path.isdir(slot):
         os.unlink(slot)
-    else:
-        remove(slot)
-    os.makedirs(slot, 0o700, exist_ok=True)
+        os.mkdir(slot, 0o700)
+        return slot
+    known = set(os.listdir(slot))
+    name = next(str(n) for n in range(1, len(known) + 2) if str(n) not in known)
+    directory = os.path.join(slot, name)
+    _remove_staged(slot)
+    remove(slot)
+    os.makedirs(directory, 0o700)
+    return directory
 
 
 def _remove_staged(slot: str) -> None:
@@ -194,8 +204,18 @@ def _remove_staged(slot: str) -> None:
     except FileNotFoundError:
         return
     for path in staged[:-1]:  # a path without its terminator was not made yet
-        if not os.path.islink(path):
+        if _STAGING_NAME.match(os.path.basename(path)) and not os.path.islink(path):
             remove(path)
+
+
+def _move_out(tree: BuildTree, lease: _Lease) -> str:
+    if lease.lock is None:
+        return tree.directory
+    # The slot's next owner would empty it.
+    root = os.path.dirname(tree.slot)
+    kept = tempfile.mkdtemp(prefix="kept-", dir=root)
+    os.replace(tree.slot, os.path.join(kept, os.path.basename(tree.slot)))
+    return os.path.join(kept, os.path.relpath(tree.directory, root))
 
 
 def remove(directory: str) -> None:
@@ -208,7 +228,6 @@ def remove(directory: str) -> None:
         # Projects make read-only directories, and orphans of a killed build write on.
         make_writable(directory)
         shutil.rmtree(directory, ignore_errors=True)
-    _forget_made_directories()
 
 
 def make_writable(directory: str) -> None:
@@ -222,7 +241,7 @@ def make_writable(directory: str) -> None:
 
 def _forget_made_directories() -> None:
     # distutils.dir_util.mkpath remembers what it made and makes it once per process:
-    # the next build in this process, in the same slot, would miss its directories.
+    # in a slot that this process has leased before, directories would be missing.
     from distutils import dir_util  # setuptools' own; it has to be imported first
 
     for name in ("_path_created", "SkipRepeatAbsolutePaths"):  # before and since 75.3

@@ -29,6 +29,7 @@ __all__ = [
     "keep_for_hook",
     "keep_tree",
     "requested",
+    "requested_by_hook",
     "stated_by_user",
     "tell",
     "warn",
@@ -36,7 +37,9 @@ __all__ = [
 ]
 
 _ATTRIBUTE = "_isolated_build"
-_ALMOST_NOTHING = 16 << 20  # bytes; compilers remove what they could not finish
+# Made in the tree, or in a directory of the frontend's, and not by these modules.
+_NOT_WHEELS = {"develop", "dist_info", "editable_wheel", "sdist"}
+_ALMOST_NOTHING = 2 << 20  # bytes; compilers remove what they could not finish
 
 
 class Isolation(NamedTuple):
@@ -53,11 +56,9 @@ class Isolation(NamedTuple):
     lock_root: str | None
 
 
-# Ends a tree whose distribution is gone or left over at the end of the process: not
-# every caller uses Distribution.run_commands.
-_guards: dict[BuildTree, weakref.finalize] = {}  # type: ignore[type-arg]
-
-
+# Whose each tree is. They also end a tree whose distribution is gone, or left over at
+# the end of the process: not every caller uses Distribution.run_commands.
+_owners: dict[BuildTree, weakref.finalize] = {}  # type: ignore[type-arg]
 # The build whose archive is finished, but not yet published by the hook it runs in.
 _unpublished: Isolation | None = None
 
@@ -66,6 +67,22 @@ def current(dist: Distribution) -> Isolation | None:
     """Return what `isolate` has set up for *dist*, if it has."""
     isolation: Isolation | None = vars(dist).get(_ATTRIBUTE)
     return isolation
+
+
+def requested(dist: Distribution) -> set[str]:
+    """Return the commands of the command line, as far as it has been read."""
+    return set(getattr(dist, "commands", ()))
+
+
+def requested_by_hook(dist: Distribution) -> bool:
+    """Whether a hook runs these commands, and on the way to a wheel.
+
+    Commands that make something in the source tree (``setup.py build``, ``egg_info``)
+    keep it there, unless it is a frontend that runs them for something else.
+    """
+    commands = requested(dist)
+    on_the_way = bool(commands) and commands.isdisjoint(_NOT_WHEELS)
+    return on_the_way and running_hook() is not None
 
 
 def isolate(dist: Distribution) -> Isolation | None:
@@ -84,17 +101,12 @@ def isolate(dist: Distribution) -> Isolation | None:
         settings = read_settings(source_dir, os.environ)
         isolation = None
         if settings.enabled:
-            isolation = _set_up(dist, settings)
+            isolation = _set_up(dist, settings, source_dir)
             tell(f"isolated build: {isolation.tree.directory}")
         else:
             tell("not isolated: switched off by the setting 'enabled'")
         setattr(dist, _ATTRIBUTE, isolation)
     return current(dist)
-
-
-def requested(dist: Distribution) -> set[str]:
-    """Return the commands of the command line, as far as it has been read."""
-    return set(getattr(dist, "commands", ()))
 
 
 def keep_tree(dist: Distribution) -> None:
@@ -105,35 +117,35 @@ def keep_tree(dist: Distribution) -> None:
     setattr(dist, _ATTRIBUTE, isolation._replace(settings=settings))
 
 
-def keep_for_hook(isolation: Isolation) -> None:
-    """Let the build tree stay until `hook_is_done`, after the commands.
+def keep_for_hook(dist: Distribution) -> None:
+    """Let the build tree of *dist* stay after its commands, until `hook_is_done`.
 
     It holds the record of the hook's staging directory, by which the next build removes
     that if this one is killed before the archive is published.
     """
     global _unpublished
-    _unpublished = isolation
+    _unpublished = current(dist)
 
 
-def hook_is_done() -> None:
+def hook_is_done(*, failed: bool = False) -> None:
     """Remove what `keep_for_hook` has kept."""
-    global _unpublished
     if _unpublished is not None:
-        isolation, _unpublished = _unpublished, None
-        _release(isolation, failed=False)
+        _release(_unpublished, failed=failed)
 
 
 @contextlib.contextmanager
 def within(dist: Distribution) -> Iterator[None]:
-    """Run the commands of *dist* in the block, and end its isolation after them."""
+    """Run the commands of *dist* in the block, and end its isolation after them.
+
+    Raises:
+        DiskFullError: in place of what the block has raised, if that was the reason.
+    """
     failed = True
     try:
         yield
         failed = False
     except Exception as exc:
-        isolation = current(dist)
-        if isolation is not None:
-            _explain_full_disk(exc, dist, isolation.tree)
+        _explain_full_disk(exc, dist)
         raise
     finally:
         _end(dist, failed=failed)
@@ -142,17 +154,10 @@ def within(dist: Distribution) -> Iterator[None]:
 def _end(dist: Distribution, *, failed: bool) -> None:
     isolation = current(dist)
     vars(dist).pop(_ATTRIBUTE, None)
-    if isolation is not None and (failed or isolation is not _unpublished):
+    if isolation is None or not _owns(dist, isolation.tree):
+        return
+    if failed or _unpublished is None or _unpublished.tree != isolation.tree:
         _release(isolation, failed=failed)
-
-
-def _release(isolation: Isolation, *, failed: bool) -> None:
-    _guards.pop(isolation.tree).detach()
-    wish = isolation.settings.keep
-    keep = wish == "always" or (failed and wish == "on-failure")
-    kept = _build_tree.release(isolation.tree, keep=keep)
-    if kept is not None:
-        warn(f"the build tree is kept: {kept}")
 
 
 def tell(message: str) -> None:
@@ -183,49 +188,119 @@ def stated_by_user(dist: Distribution, command: str, option: str) -> bool:
     return source != "setup script" and os.path.abspath(source) not in own_files
 
 
-def _set_up(dist: Distribution, settings: Settings) -> Isolation:
-    tree, lock_root = _make_tree(*_root(dist, settings))
+def _explain_full_disk(exc: Exception, dist: Distribution) -> None:
+    """Raise `DiskFullError` if that is why a command failed, whatever it has raised.
+
+    distutils keeps only the text of an OSError, and of a compiler's only its status:
+    then what is left on the file system has to tell.
+    """
+    isolation = current(dist)
+    if isolation is None:
+        return
+    free = _free_space(isolation.tree.directory, _dist_dir(dist))
+    path = min(free, key=free.__getitem__, default=isolation.tree.directory)
+    full = os.strerror(errno.ENOSPC)
+    chain: BaseException | None = exc
+    while chain is not None:
+        numbers = (errno.ENOSPC, errno.EDQUOT)
+        if getattr(chain, "errno", None) in numbers or full in str(chain):
+            path = str(getattr(chain, "filename", None) or path)
+            break
+        chain = chain.__cause__ or chain.__context__
+    else:
+        if (
+            not _is_of_a_compiler(exc)
+            or free.get(path, _ALMOST_NOTHING) >= _ALMOST_NOTHING
+        ):
+            return
+        full = f"almost no space is left, {free[path] >> 10} KiB"
+    remedy = "free some space there"
+    if isolation.tree.holds(path) or path == isolation.tree.directory:
+        remedy += ", or set TMPDIR or build-root to a larger file system"
+    raise DiskFullError(path, f"{full} ({exc})", remedy) from exc
+
+
+def _is_of_a_compiler(exc: Exception) -> bool:
+    from setuptools.errors import CompileError, ExecError, LibError, LinkError
+
+    return isinstance(exc, (CompileError, ExecError, LibError, LinkError))
+
+
+def _dist_dir(dist: Distribution) -> str | None:
+    command = dist.get_command_obj("bdist_wheel", create=False)
+    return getattr(command, "dist_dir", None)
+
+
+def _free_space(*directories: str | None) -> dict[str, int]:
+    return {
+        os.path.abspath(path): shutil.disk_usage(path).free
+        for path in directories
+        if path and os.path.isdir(path)
+    }
+
+
+def _owns(dist: Distribution, tree: BuildTree) -> bool:
+    # A deep copy of a distribution carries the paths of a tree that is not its own.
+    owner = _owners.get(tree)
+    found = owner.peek() if owner is not None else None
+    return found is not None and found[0] is dist
+
+
+def _release(isolation: Isolation, *, failed: bool) -> None:
+    global _unpublished
+    if _unpublished is not None and _unpublished.tree == isolation.tree:
+        _unpublished = None
+    owner = _owners.pop(isolation.tree, None)
+    if owner is not None:
+        owner.detach()
+    wish = isolation.settings.keep
+    keep = wish == "always" or (failed and wish == "on-failure")
+    kept = _build_tree.release(isolation.tree, keep=keep)
+    if kept is not None:
+        warn(f"the build tree is kept: {kept}")
+
+
+def _set_up(dist: Distribution, settings: Settings, source_dir: str) -> Isolation:
+    tree, lock_root = _make_tree(dist, settings, source_dir)
     hook = running_hook()
     if hook is not None and hook.result_staging is not None:
         # Setuptools removes it at the end of the hook, which a killed build has not.
         tree.remember_staging(hook.result_staging)
-    _guards[tree] = weakref.finalize(dist, _build_tree.release, tree)
+    _owners[tree] = weakref.finalize(dist, _build_tree.release, tree)
     return Isolation(settings, tree, lock_root)
 
 
-def _root(dist: Distribution, settings: Settings) -> tuple[str, str | None]:
-    """Return the root and, where locks can stand in it, the root once more."""
+def _make_tree(
+    dist: Distribution, settings: Settings, source_dir: str
+) -> tuple[BuildTree, str | None]:
+    """Return the build tree and, where locks can stand in it, its root."""
     if settings.build_root is not None:
-        root = _roots.stated_root(settings.build_root)
-        return root, root
+        return _lease(_roots.stated_root(settings.build_root))
     project_base = _project_build_base(dist)
     if project_base is not None:
         try:
-            root = _roots.stated_root(project_base)
+            return _lease(_roots.stated_root(project_base))
         except BuildRootError as exc:
-            warn(f"build trees do not stand below build_base: {exc}")
-        else:
-            return root, root
-    root = _roots.default_root()
+            warn(f"no build tree below the project's build_base: {exc}")
+    root = _roots.default_root(source_dir)
     reason = _roots.why_not_private(root)
     if reason is None:
-        return root, root
+        return _lease(root)
     warn(
         f"{root}: {reason}, so the build tree gets a name of its own and no lock; "
         "remove it, or set TMPDIR or build-root to a directory of your own"
     )
-    return os.path.dirname(root), None
+    return _build_tree.private_tree(os.path.dirname(root)), None
 
 
-def _make_tree(root: str, lock_root: str | None) -> tuple[BuildTree, str | None]:
-    if lock_root is not None:
-        try:
-            return _build_tree.lease(root), lock_root
-        except _locks.LocksUnavailableError as exc:
-            warn(
-                f"{root}: its file system has no locks ({exc}), so the build tree "
-                "gets a name of its own; set build-root to a file system that has them"
-            )
+def _lease(root: str) -> tuple[BuildTree, str | None]:
+    try:
+        return _build_tree.lease(root), root
+    except _locks.LocksUnavailableError as exc:
+        warn(
+            f"{root}: its file system has no locks ({exc}), so the build tree "
+            "gets a name of its own; set build-root to a file system that has them"
+        )
     return _build_tree.private_tree(root), None
 
 
@@ -237,30 +312,3 @@ def _project_build_base(dist: Distribution) -> str | None:
     if "build_base" in dist.get_option_dict("build") or build_base != "build":
         return build_base
     return None
-
-
-def _explain_full_disk(exc: Exception, dist: Distribution, tree: BuildTree) -> None:
-    """Raise `DiskFullError` if that is why a command failed, whatever it has raised.
-
-    distutils keeps only the text of an OSError, and of a compiler's only its status:
-    then what is left on the file systems has to tell.
-    """
-    directories = [tree.directory]
-    dist_dir = getattr(dist.get_command_obj("bdist_wheel"), "dist_dir", None)
-    if dist_dir and os.path.isdir(dist_dir):
-        directories.append(os.path.abspath(dist_dir))
-    free = {path: shutil.disk_usage(path).free for path in directories}
-    path = min(directories, key=free.__getitem__)
-    full = os.strerror(errno.ENOSPC)
-    chain: BaseException | None = exc
-    while chain is not None:
-        numbers = (errno.ENOSPC, errno.EDQUOT)
-        if getattr(chain, "errno", None) in numbers or full in str(chain):
-            path = getattr(chain, "filename", None) or path
-            break
-        chain = chain.__cause__ or chain.__context__
-    else:
-        if free[path] >= _ALMOST_NOTHING:
-            return
-    remedy = "free some space, or set TMPDIR or build-root to a larger file system"
-    raise DiskFullError(str(path), f"{full} ({exc})", remedy) from exc

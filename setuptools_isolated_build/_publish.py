@@ -31,8 +31,9 @@ def staging_directory(dist_dir: str, tree: BuildTree) -> Iterator[str]:
     Raises:
         PublishError: *dist_dir* cannot be made or written to.
     """
-    staging = os.path.join(dist_dir, _build_tree.staging_name())
+    staging = os.path.join(dist_dir, f".tmp-{os.urandom(8).hex()}")
     tree.remember_staging(staging)
+    is_new = not os.path.lexists(dist_dir)
     try:
         os.makedirs(dist_dir, exist_ok=True)
         os.mkdir(staging, 0o700)
@@ -43,6 +44,9 @@ def staging_directory(dist_dir: str, tree: BuildTree) -> Iterator[str]:
         yield staging
     finally:
         _build_tree.remove(staging)
+        if is_new:
+            with contextlib.suppress(OSError):  # it holds an archive now
+                os.rmdir(dist_dir)
 
 
 def publish(archive: str, target: str, lock_root: str | None, timeout: float) -> bool:
@@ -65,23 +69,21 @@ def publish(archive: str, target: str, lock_root: str | None, timeout: float) ->
         PublishError: the lock was not had in time, or *target* cannot be replaced.
     """
     try:
-        if lock_root is None:
-            os.replace(archive, target)
-            return False
-        path = _lock_path(lock_root, os.path.dirname(os.path.abspath(target)))
-        with _locks.hold(path, timeout) as held:
-            if not held:
-                cause = f"another build held the publish lock {path} for {timeout:g} s"
-                remedy = "build again, or raise lock-timeout"
-                raise PublishError(target, cause, remedy)
-            os.replace(archive, target)
-    except _locks.LocksUnavailableError:
+        if lock_root is not None:
+            path = _lock_path(lock_root, os.path.dirname(os.path.abspath(target)))
+            with contextlib.suppress(_locks.LocksUnavailableError):
+                with _locks.hold(path, timeout) as held:
+                    if not held:
+                        cause = f"another build has held {path} for {timeout:g} s"
+                        remedy = "build again, or raise lock-timeout"
+                        raise PublishError(target, cause, remedy)
+                    os.replace(archive, target)
+                return True
         os.replace(archive, target)
-        return False
     except OSError as exc:
         remedy = "make its directory writable, or name another directory"
         raise PublishError(target, exc.strerror or str(exc), remedy) from exc
-    return True
+    return False
 
 
 def check_wheel(path: str) -> None:
@@ -108,7 +110,7 @@ def check_wheel(path: str) -> None:
             if missing:
                 msg = f"{missing[0]!r} is in RECORD only"
                 raise WheelError(msg)
-    except (WheelError, BadZipFile, EOFError, zlib.error) as exc:
+    except (WheelError, BadZipFile, EOFError, ValueError, zlib.error) as exc:
         cause = f"the wheel does not match its RECORD ({exc}), it is not published"
         remedy = "build again; verify = false publishes without this check"
         raise PublishError(path, cause, remedy) from exc

@@ -16,17 +16,23 @@ from .errors import BuildRootError
 __all__ = ["default_root", "stated_root", "why_not_private"]
 
 
-def default_root() -> str:
+def default_root(source_dir: str) -> str:
     """Make the user's own root in the temporary directory, if need be, and name it.
 
     It may turn out to be somebody else's: ask `why_not_private`.
+
+    Args:
+        source_dir: the source tree. A root inside it gets a name that begins with a
+            dot, which package discovery passes over.
 
     Raises:
         BuildRootError: the temporary directory is missing or unwritable.
     """
     try:
         temporary = os.path.realpath(tempfile.gettempdir())
-        path = os.path.join(temporary, f"setuptools-isolated-build-{_user()}")
+        source = os.path.realpath(source_dir)
+        dot = "." if (temporary + os.sep).startswith(source + os.sep) else ""
+        path = os.path.join(temporary, f"{dot}setuptools-isolated-build-{_user()}")
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass
@@ -43,8 +49,8 @@ def stated_root(path: str) -> str:
     Missing directories are made, the last one for this user alone.
 
     Raises:
-        BuildRootError: it is no directory, cannot be made or written to, or everybody
-            can write to it.
+        BuildRootError: it is no directory, cannot be made or written to, is another
+            user's, or everybody can write to it.
     """
     remedy = "name a directory of your own, or one that does not exist yet"
     try:
@@ -55,8 +61,12 @@ def stated_root(path: str) -> str:
         except FileExistsError:
             if not os.path.isdir(path):
                 raise BuildRootError(path, "not a directory", remedy) from None
-        if os.name == "posix" and os.stat(path).st_mode & stat.S_IWOTH:
-            raise BuildRootError(path, "every user can write to it", remedy)
+        if os.name == "posix":
+            info = os.stat(path)
+            if info.st_mode & stat.S_IWOTH:
+                raise BuildRootError(path, "every user can write to it", remedy)
+            if info.st_uid != os.geteuid():
+                raise BuildRootError(path, "owned by another user", remedy)
         if not os.access(path, os.W_OK | os.X_OK):
             raise BuildRootError(path, "not writable", remedy)
     except OSError as exc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "read_settings"]
 
 _TABLE = "setuptools-isolated-build"
+_MOST_SECONDS = 1_000_000_000  # more than threading can wait for
 _PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
 
@@ -46,8 +46,9 @@ class _Key(NamedTuple):
 
 
 def _is_seconds(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and value >= 0  # type: ignore[arg-type,operator]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= _MOST_SECONDS  # which nan is not
 
 
 def _switch_from_text(text: str) -> object:
@@ -68,7 +69,9 @@ _KEEP = ("never", "on-failure", "always")
 _KEYS = {
     "enabled": _SWITCH,
     "build-root": _Key(
-        "the path of a directory", lambda v: isinstance(v, str) and v != "", str
+        "the path of a directory",
+        lambda v: isinstance(v, str) and v != "" and "\0" not in v,
+        str,
     ),
     "keep": _Key(
         'one of "never", "on-failure", "always"', lambda v: v in _KEEP, str.strip

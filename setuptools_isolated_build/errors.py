@@ -22,13 +22,18 @@ class IsolatedBuildError(BaseError):
 
     Attributes:
         path: the file or directory (or settings source) that the error is about.
+        cause: what is wrong with it.
         remedy: what the reader can do about it.
     """
 
     def __init__(self, path: str, cause: str, remedy: str) -> None:
-        super().__init__(f"{path}: {cause}; {remedy}")
+        super().__init__(path, cause, remedy)
         self.path = path
+        self.cause = cause
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.cause}; {self.remedy}"
 
 
 class SettingsError(IsolatedBuildError):

@@ -19,6 +19,7 @@ import tempfile
 import textwrap
 import venv
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
@@ -194,6 +195,7 @@ def build_variables() -> dict[str, str]:
     return env | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
 
 
+@cache
 def user() -> str:
     """Return the name of the user that runs the tests."""
     return getpass.getuser() if os.name == "nt" else pwd.getpwuid(os.getuid()).pw_name
@@ -212,7 +214,7 @@ def listing(tree: Path, without: Path | None = None) -> Listing:
     """
     paths = [tree, *tree.rglob("*")]
     if without is not None:
-        root = without / f"setuptools-isolated-build-{user()}"
+        root = without / f".setuptools-isolated-build-{user()}"
         paths = [
             path
             for path in paths
@@ -235,7 +237,7 @@ def leftovers(root: Path) -> list[str]:
         str(path.relative_to(root))
         for path in root.rglob("*")
         if path.suffix != ".lock"
-        and not path.name.startswith("setuptools-isolated-build-")
+        and path.name.lstrip(".") != f"setuptools-isolated-build-{user()}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import harness
 import pytest
@@ -322,7 +323,7 @@ dist.run_command("build"); dist.run_command("egg_info")
         (["bdist_wheel", "sdist"], ["dist", "n.egg-info"]),
         (["egg_info", "bdist_wheel"], ["dist", "n.egg-info"]),
         (["bdist_wheel", "egg_info"], ["dist", "n.egg-info"]),
-        (["clean", "bdist_wheel"], ["build", "dist"]),
+        (["clean", "bdist_wheel"], ["dist"]),
     ],
     ids=" ".join,
 )
@@ -356,6 +357,134 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
             archives.setdefault(path.name, []).append(harness.archive_contents(path))
     for name, (ours, theirs) in archives.items():
         assert ours == theirs, name
+
+
+REVIEWED = {
+    "setup.py": """
+        from setuptools import setup
+        setup(name="n", version="1", packages=["p"], include_package_data=True,
+              data_files=[("share", ["data.txt"])])
+        """,
+    "p/__init__.py": "",
+    "data.txt": "1",
+    "MANIFEST.in": "graft .\n",
+}
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ["bdist_wheel", "sdist"],
+        ["sdist", "bdist_wheel"],
+        ["egg_info", "--tag-build", "dev", "bdist_wheel"],
+        ["build", "bdist_wheel", "--skip-build"],
+        ["bdist_wheel", "sdist", "egg_info"],
+    ],
+    ids=" ".join,
+)
+def test_archives_of_several_commands(project, plain, plugged, tmp_path, commands):
+    """No archive gets into the next one's file list, and --skip-build finds build/."""
+    archives = {}
+    for environment in (plain, plugged):
+        source = project(REVIEWED)
+        status, output = environment.setup_py(source, *commands)
+        assert status == 0, output
+        for path in (source / "dist").iterdir():
+            archives.setdefault(path.name, []).append(harness.archive_contents(path))
+        source.rename(tmp_path / f"was-{len(list(tmp_path.iterdir()))}")
+    assert len(archives) == len({"sdist", "bdist_wheel"} & set(commands))
+    for name, (expected, ours) in archives.items():
+        assert ours == expected, name
+
+
+@pytest.mark.parametrize("option", ["egg_info", "build", "build_py"])
+def test_further_commands_of_a_hook(project, plugged, tmp_path, option):
+    """--global-option and --build-option name commands; the product is the wheel."""
+    source = project(REVIEWED)
+    before = harness.listing(source)
+    for key in ("--global-option", "--build-option"):
+        code = (
+            "from setuptools import build_meta\n"
+            f"build_meta.get_requires_for_build_wheel({{{key!r}: [{option!r}]}})\n"
+            f"build_meta.build_wheel({str(tmp_path / key)!r}, {{{key!r}: [{option!r}]}})\n"
+        )
+        run = plugged.start([str(plugged.python), "-c", code], source)
+        output = run.finish()
+        assert run.status == 0, output
+        assert harness.listing(source) == before
+        assert len(list((tmp_path / key).iterdir())) == 1
+
+
+def test_keep_temp_in_a_hook(project, plugged, tmp_path, tmpdir_of_builds):
+    """--keep-temp keeps the build tree, says where, and the next build is as ever."""
+    code = f"""
+from setuptools import build_meta
+build_meta.build_wheel({str(tmp_path / "o1")!r}, {{"--build-option": ["--keep-temp"]}})
+build_meta.build_wheel({str(tmp_path / "o2")!r})
+"""
+    run = plugged.start([str(plugged.python), "-c", code], project(REVIEWED))
+    output = run.finish()
+    assert run.status == 0, output
+    (line,) = [
+        x for x in output.splitlines() if x.startswith("the build tree is kept: ")
+    ]
+    kept = line.split(": ", 1)[1]
+    assert os.path.isdir(kept + "/build")
+    shutil.rmtree(next(tmpdir_of_builds.glob("*/kept-*")))
+
+
+def test_a_failure_after_the_wheel(project, plugged, tmp_path):
+    """One hook that fails late does not spoil the next one of the process."""
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import Command, setup
+                class fail(Command):
+                    user_options = []
+                    def initialize_options(self): pass
+                    def finalize_options(self): pass
+                    def run(self): raise SystemExit("failed late")
+                setup(name="n", version="1", cmdclass={"fail": fail})
+                """
+        }
+    )
+    code = f"""
+from setuptools import build_meta
+try:
+    build_meta.build_wheel({str(tmp_path / "out")!r}, {{"--build-option": ["fail"]}})
+except SystemExit as exc:
+    assert str(exc) == "failed late"
+else:
+    raise AssertionError
+build_meta.build_wheel({str(tmp_path / "out")!r})
+"""
+    run = plugged.start([str(plugged.python), "-c", code], source)
+    output = run.finish()
+    assert run.status == 0, output
+
+
+def test_a_deep_copy_does_not_end_the_build(project, plugged, tmp_path):
+    """A copied distribution that runs commands leaves the original's tree alone."""
+    source = project(
+        {
+            "setup.py": """
+                import copy, os
+                from setuptools import setup
+                from setuptools.command.build_py import build_py
+                class copying(build_py):
+                    def run(self):
+                        super().run()
+                        again = copy.deepcopy(self.distribution)
+                        again.commands = ["check"]
+                        again.run_commands()
+                        assert os.path.isdir(self.build_lib)
+                setup(name="n", version="1", py_modules=["m"], cmdclass={"build_py": copying})
+                """,
+            "m.py": "",
+        }
+    )
+    wheel = plugged.build(source, tmp_path / "out")
+    assert "m.py" in [name for name, *_ in harness.wheel_contents(wheel)]
 
 
 def test_through_uv_for_a_dependency_nobody_can_edit(wheelhouse, tmp_path, plugged):

@@ -117,7 +117,10 @@ def test_lock_not_had_in_time(tmp_path, root):
     (tmp_path / "dist").mkdir()
     os.symlink("dist", tmp_path / "link")
     path = _publish._lock_path(root, str(tmp_path / "link"))
-    with _locks.hold(path, 1), pytest.raises(PublishError, match="publish lock"):
+    with (
+        _locks.hold(path, 1),
+        pytest.raises(PublishError, match="another build has held"),
+    ):
         _publish.publish(str(tmp_path / "new"), str(tmp_path / "dist/x"), root, 0)
     assert not (tmp_path / "dist/x").exists()
     assert (tmp_path / "new").exists()
@@ -150,11 +153,22 @@ def test_staging_directory(tmp_path, root):
     """Dotted, inside the result directory, and gone after the block."""
     tree = _build_tree.lease(root)
     dist = str(tmp_path / "dist")
+    os.mkdir(dist)
     with _publish.staging_directory(dist, tree) as staging:
         assert os.path.dirname(staging) == dist
         assert os.path.basename(staging).startswith(".")
         shutil.copy(__file__, staging)
     assert os.listdir(dist) == []
+    _build_tree.release(tree)
+
+
+def test_a_result_directory_that_stays_empty(tmp_path, root):
+    """A build that fails leaves no dist/ that was not there."""
+    tree = _build_tree.lease(root)
+    with pytest.raises(ZeroDivisionError):
+        with _publish.staging_directory(str(tmp_path / "dist"), tree):
+            1 / 0  # noqa: B018
+    assert not (tmp_path / "dist").exists()
     _build_tree.release(tree)
 
 

@@ -28,20 +28,20 @@ def test_default_root(temporary):
     """In TMPDIR, named after the user, for the user alone, whatever the umask."""
     was = os.umask(0)
     try:
-        path = _roots.default_root()
+        path = _roots.default_root("/elsewhere")
     finally:
         os.umask(was)
     assert path == str(temporary / f"setuptools-isolated-build-{harness.user()}")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
     assert _roots.why_not_private(path) is None
-    assert _roots.default_root() == path
+    assert _roots.default_root("/elsewhere") == path
 
 
 def test_not_named_by_the_environment(monkeypatch):
     """Under sudo $USER is somebody else."""
     monkeypatch.setenv("USER", "somebody")
     monkeypatch.setenv("LOGNAME", "somebody")
-    assert not _roots.default_root().endswith("somebody")
+    assert not _roots.default_root("/elsewhere").endswith("somebody")
 
 
 def test_a_user_without_a_name(monkeypatch):
@@ -52,7 +52,9 @@ def test_a_user_without_a_name(monkeypatch):
         raise KeyError(uid)
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert _roots.default_root().endswith(f"-{os.geteuid()}")
+    path = _roots.default_root("/elsewhere")
+    assert path.endswith(f"-{os.geteuid()}")
+    os.rmdir(path)
 
 
 def plant_link(path, temporary):
@@ -81,7 +83,7 @@ def test_planted(temporary, plant, said):
     """A link, a directory that others may write to, a file."""
     path = temporary / f"setuptools-isolated-build-{harness.user()}"
     plant(path, temporary)
-    assert _roots.default_root() == str(path)
+    assert _roots.default_root("/elsewhere") == str(path)
     assert said in _roots.why_not_private(str(path))
     if path.is_dir() and not path.is_symlink():
         path.rmdir()

@@ -177,7 +177,7 @@ def test_temporary_directory_inside_the_tree(project, tmp_path, same_wheel, plac
             f"{place}/keep.txt": "",
         }
     )
-    root = source / place / f"setuptools-isolated-build-{harness.user()}"
+    root = source / place / f".setuptools-isolated-build-{harness.user()}"
 
     def another_build_is_running(source: Path) -> None:
         for name in ("7/build/lib/p/__init__.py", "7/egg_base/n.egg-info/PKG-INFO"):
@@ -234,6 +234,57 @@ def test_metadata_first(tmp_path, plain, plugged):
             assert harness.listing(source) == before
         shutil.rmtree(source)
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
+
+
+def test_metadata_first_with_a_tag(project, plain, plugged, tmp_path):
+    """With a metadata directory setuptools names data_dir before it knows the tag."""
+    wheels = []
+    for environment in (plain, plugged):
+        source = project(
+            {
+                "setup.py": SETUP_PY.format(
+                    "name='n', version='1', data_files=[('share', ['d.txt'])]"
+                ),
+                "setup.cfg": "[egg_info]\ntag_build = dev\n",
+                "d.txt": "1\n",
+            }
+        )
+        metadata, out = (tmp_path / f"{len(wheels)}" / name for name in ("m", "out"))
+        metadata.mkdir(parents=True)
+        code = (
+            "from setuptools import build_meta;"
+            f"name = build_meta.prepare_metadata_for_build_wheel({str(metadata)!r});"
+            f"build_meta.build_wheel({str(out)!r}, None, {str(metadata)!r} + '/' + name)"
+        )
+        run = environment.start([str(environment.python), "-c", code], source)
+        output = run.finish()
+        assert run.status == 0, output
+        wheels += out.glob("*.whl")
+        shutil.rmtree(source)
+    assert harness.wheel_contents(wheels[0]) == harness.wheel_contents(wheels[1])
+
+
+def test_discovery_of_namespaces_with_tmpdir_in_the_tree(project, same_wheel):
+    """find_namespace_packages does not find the trees of running builds."""
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import find_namespace_packages, setup
+                setup(name="n", version="1", packages=find_namespace_packages())
+                """,
+            "p/module.py": "",
+        }
+    )
+
+    def another_build_is_running(source: Path) -> None:
+        other = source / f".setuptools-isolated-build-{harness.user()}/7/build/lib/q"
+        other.mkdir(parents=True)
+        (other / "module.py").write_text("")
+        other.parents[3].chmod(0o700)
+
+    same_wheel(
+        source, dirty=another_build_is_running, variables={"TMPDIR": str(source)}
+    )
 
 
 def test_requires_leave_the_tree_alone(project, plain, plugged):

@@ -40,9 +40,11 @@ def _mixed(command: str, base: Any) -> Any:
     return type(base.__name__, (mixin, base), members)
 
 
-def _reduce(self: Any, _protocol: Any) -> tuple[Any, ...]:
+def _reduce(self: Any, protocol: Any) -> Any:
     # A build_ext that compiles in worker processes is pickled, with its distribution
     # and so with all commands; the class itself cannot be found by its name.
+    if "_isolated_from" not in vars(type(self)):
+        return object.__reduce_ex__(self, protocol)  # a class of somebody else's
     return _restore, type(self)._isolated_from, vars(self)  # noqa: SLF001
 
 

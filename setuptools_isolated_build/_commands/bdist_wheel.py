@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _build_meta, _isolation, _publish
+from setuptools_isolated_build._commands.egg_info import EggInfo
 from setuptools_isolated_build.errors import IsolatedBuildError
 
 if TYPE_CHECKING:
@@ -36,15 +37,17 @@ class BdistWheel(_Base):
         if isolation is None:
             super().finalize_options()
             return
-        egg_info: Any = self.get_finalized_command("egg_info")
-        egg_info.move_to_build_tree()
-        stated = self.bdist_dir
+        egg_info = dist.get_command_obj("egg_info")
+        if isinstance(egg_info, EggInfo):
+            egg_info.begin_wheel()
+        if not _isolation.stated_by_user(dist, "bdist_wheel", "bdist_dir"):
+            self.bdist_dir = None  # the project's own is shared by all its builds
         super().finalize_options()
-        assert self.bdist_dir is not None
         if not (
-            stated
-            or _isolation.stated_by_user(dist, "bdist", "bdist_base")
+            self.bdist_dir is None
             or isolation.tree.holds(self.bdist_dir)
+            or _isolation.stated_by_user(dist, "bdist_wheel", "bdist_dir")
+            or _isolation.stated_by_user(dist, "bdist", "bdist_base")
         ):
             # build_base is in the tree, by the user's wish; nobody has asked for this.
             self.bdist_dir = isolation.tree.bdist_dir
@@ -53,30 +56,33 @@ class BdistWheel(_Base):
     def run(self) -> None:
         """Build the wheel in a staging directory, check it, publish it."""
         dist = self.distribution
+        if self.keep_temp and _isolation.current(dist) is not None:
+            _isolation.keep_tree(dist)
         isolation = _isolation.current(dist)
         if isolation is None:
             super().run()
             return
-        if self.keep_temp:
-            _isolation.keep_tree(dist)
         hook = _build_meta.running_hook()
-        egg_info: Any = self.get_finalized_command("egg_info")
+        egg_info = dist.get_command_obj("egg_info")
+        if isinstance(egg_info, EggInfo):
+            egg_info.run_for_others()
         try:
             if hook is not None and hook.result_staging == self.dist_dir:
                 super().run()
                 self._check(isolation, self.dist_dir)
                 publish = partial(_publish_result, isolation)
                 _build_meta.publish_with(self.dist_dir, publish)
-                _isolation.keep_for_hook(isolation)
+                _isolation.keep_for_hook(dist)
             else:
-                if hook is not None:
+                if hook is not None and hook.result_staging is None:
                     _isolation.tell(
                         "the result is published as this setuptools does it: "
                         "its build_meta has no step that is known here"
                     )
                 self._run_and_publish(isolation)
         finally:
-            egg_info.move_to_source_tree()
+            if isinstance(egg_info, EggInfo):
+                egg_info.end_wheel()
 
     def _run_and_publish(self, isolation: Isolation) -> None:
         dist_dir = self.dist_dir
@@ -105,21 +111,22 @@ class BdistWheel(_Base):
 
     def _tell_what_is_shared(self, isolation: Isolation) -> None:
         build: Any = self.get_finalized_command("build")
-        egg_info: Any = self.get_finalized_command("egg_info")
+        egg_info: Any = self.distribution.get_command_obj("egg_info")
         used = {
             "build_lib": build.build_lib,
             "build_temp": build.build_temp,
             "bdist_dir": self.bdist_dir,
-            "egg_info": egg_info.egg_info,
+            "egg_info": getattr(egg_info, "egg_info", None),
         }
         shared = [
             f"{name} = {path}"
             for name, path in used.items()
-            if not isolation.tree.holds(path)
+            if path and not isolation.tree.holds(path)
         ]
         if shared:
             _isolation.warn(
-                f"not isolated, as they are set elsewhere: {', '.join(shared)}"
+                "shared with other builds, as it is stated or asked for by name: "
+                + ", ".join(shared)
             )
 
 
@@ -134,6 +141,7 @@ def _publish_result(isolation: Isolation, archive: str, target: str) -> None:
     try:
         _publish_archive(isolation, archive, target)
     except IsolatedBuildError as exc:
+        _isolation.hook_is_done(failed=True)
         msg = f"error: {exc}"
         raise SystemExit(msg) from None
     with contextlib.suppress(OSError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _build_meta, _isolation
+from setuptools_isolated_build import _isolation
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -23,11 +24,17 @@ _IN_TREE = {
     "build_ext",
     "build_py",
     "build_scripts",
-    "clean",
     "develop",
     "install",
     "install_lib",
 }
+_DERIVED = (
+    "build_lib",
+    "build_purelib",
+    "build_platlib",
+    "build_scripts",
+    "build_temp",
+)
 
 
 class Build(_Base):
@@ -40,15 +47,31 @@ class Build(_Base):
         """Use the build tree, unless the user has said otherwise."""
         dist = self.distribution
         self.build_base_in_tree = self.build_base
-        requested = _isolation.requested(dist)
-        if "bdist_wheel" in requested:
+        by_hook = _isolation.requested_by_hook(dist)
+        if by_hook or "bdist_wheel" in _isolation.requested(dist):
             # Before sdist, say, derives other paths: "setup.py sdist bdist_wheel".
             _isolation.isolate(dist)
         isolation = _isolation.current(dist)
-        if (
-            isolation is not None
-            and not _isolation.stated_by_user(dist, "build", "build_base")
-            and (_IN_TREE.isdisjoint(requested) or _build_meta.running_hook())
-        ):
-            self.build_base = isolation.tree.build_base
+        if isolation is not None and (by_hook or not self._is_wanted_in_tree()):
+            self._move_to(isolation.tree.build_base)
         super().finalize_options()
+
+    def _is_wanted_in_tree(self) -> bool:
+        dist = self.distribution
+        if not _IN_TREE.isdisjoint(_isolation.requested(dist)):
+            return True
+        if "bdist_wheel" not in _isolation.requested(dist):
+            return False
+        # --skip-build packs what an earlier "setup.py build" has left.
+        commands: list[Any] = list(map(dist.get_command_obj, ("bdist", "bdist_wheel")))
+        return any(command.skip_build for command in commands)
+
+    def _move_to(self, build_base: str) -> None:
+        dist = self.distribution
+        if not _isolation.stated_by_user(dist, "build", "build_base"):
+            self.build_base = build_base
+        for name in _DERIVED:
+            # The project's own choices keep their names, below build_base.
+            value = getattr(self, name, None)
+            if value and not _isolation.stated_by_user(dist, "build", name):
+                setattr(self, name, os.path.join(self.build_base, value))

@@ -1,0 +1,65 @@
+"""The runs that are too slow for every push; ``nox -l`` lists them."""
+
+from __future__ import annotations
+
+import shutil
+
+import nox
+
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "venv"
+
+LOWEST, NEWEST = "64.0.3", ""
+RELEASES = [LOWEST, "69.5.1", "75.8.2", "80.9.0", NEWEST]
+# setuptools 64 and 65 import pkgutil.ImpImporter, which 3.12 no longer has.
+PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The README's test command."""
+    session.run("python", "tests/run.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("setuptools", RELEASES)
+@nox.parametrize("interpreter", PYTHONS)
+def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
+    """Every supported setuptools with every Python that is found on the machine."""
+    if setuptools == LOWEST and interpreter in ("3.12", "3.13"):
+        session.skip("setuptools 64 does not run on Python 3.12 and later")
+    python = shutil.which(f"python{interpreter}")
+    if python is None:
+        session.skip(f"there is no python{interpreter}")
+    release = [f"--setuptools={setuptools}"] if setuptools else []
+    command = [python, "tests/run.py", "-q", "--builds=2", *release, *session.posargs]
+    session.run(*command, external=True)
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """500 builds of each example by the hooks, 100 by each frontend and mixed."""
+    session.run("python", "examples/demo.py", "--frontend=hook", "--builds=500")
+    others = [f"--frontend={name}" for name in ("setup.py", "pip", "build", "uv", "mixed")]
+    session.run("python", "examples/demo.py", "--builds=100", *others)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The README's demo."""
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def overhead(session: nox.Session) -> None:
+    """What isolation costs."""
+    session.run("python", "benchmarks/overhead.py", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff and mypy."""
+    session.install("ruff", "mypy", "types-setuptools", "nox")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
