@@ -40,7 +40,9 @@ def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
 def stress(session: nox.Session) -> None:
     """500 builds of each example by the hooks, 100 by each frontend and mixed."""
     session.run("python", "examples/demo.py", "--frontend=hook", "--builds=500")
-    others = [f"--frontend={name}" for name in ("setup.py", "pip", "build", "uv", "mixed")]
+    others = [
+        f"--frontend={name}" for name in ("setup.py", "pip", "build", "uv", "mixed")
+    ]
     session.run("python", "examples/demo.py", "--builds=100", *others)
 
 

@@ -33,7 +33,7 @@ __all__ = [
 _MOST_SLOTS = 10_000
 _STAGING_RECORD = "staging"
 # Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
-_STAGING_NAME = re.compile(r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$")
+_STAGING_NAME = r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$"
 
 
 class BuildTree(NamedTuple):
@@ -204,7 +204,7 @@ def _remove_staged(slot: str) -> None:
     except FileNotFoundError:
         return
     for path in staged[:-1]:  # a path without its terminator was not made yet
-        if _STAGING_NAME.match(os.path.basename(path)) and not os.path.islink(path):
+        if re.match(_STAGING_NAME, os.path.basename(path)) and not os.path.islink(path):
             remove(path)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Callable
 
+import setuptools
+
 if TYPE_CHECKING:
     from setuptools import Command, Distribution
 
@@ -23,15 +25,17 @@ def finalize_distribution_options(dist: Distribution) -> None:
     the process, before its configuration is read. Makes nothing and reads nothing.
     """
     # Partials of functions, since distributions are pickled: a closure cannot be.
-    dist.get_command_class = partial(_get_command_class, dist.get_command_class)  # type: ignore[method-assign,assignment]
+    dist.get_command_class = partial(_get_command_class, dist, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
 
 
 def _get_command_class(
-    wrapped: Callable[[str], type[Command]], command: str
+    dist: Distribution, wrapped: Callable[[str], type[Command]], command: str
 ) -> type[Command]:
-    from . import _commands
+    from . import _commands, _entry_points
 
+    if getattr(wrapped, "__func__", None) is setuptools.Distribution.get_command_class:
+        _entry_points.load_command(dist, command)
     return _commands.isolated(command, wrapped(command))
 
 

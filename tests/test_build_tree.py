@@ -107,12 +107,13 @@ def test_orphans_of_a_killed_build_cannot_reach_the_next_one(root):
 
 
 def test_staging_directories_of_killed_builds_are_removed(root, tmp_path):
-    """What was remembered goes with the slot, and nothing else does."""
-    staged, other = tmp_path / "dist" / ".tmp-1", tmp_path / "dist" / ".tmp-2"
+    """What was remembered goes with the slot, if it has the name of a staging one."""
+    staged, other = tmp_path / "dist" / ".tmp-0a1b2c3d", tmp_path / "dist" / "wheels"
     for path in (staged, other):
         path.mkdir(parents=True)
         (path / "half.whl").write_text("half")
-    die_in_a_lease(root, f"tree.remember_staging({str(staged)!r})")
+    remember = "tree.remember_staging({!r})".format
+    die_in_a_lease(root, f"{remember(str(staged))}; {remember(str(other))}")
     _build_tree.release(_build_tree.lease(root))
     assert not staged.exists()
     assert (other / "half.whl").exists()

@@ -74,12 +74,14 @@ def test_killed(
     before = harness.listing(source)
     out = tmp_path / "out"
     command = plugged.command(frontend, source, out)
-    counted = plugged.start(command, source, {"KILL_AT": "0"})
-    output = counted.finish()
-    assert counted.status == 0, output
-    operations = int(output.split("operations:")[1].split()[0])
+    operations = []
+    for _ in range(2):  # the first build of all writes Python's caches too
+        counted = plugged.start(command, source, {"KILL_AT": "0"})
+        output = counted.finish()
+        assert counted.status == 0, output
+        operations.append(int(output.split("operations:")[1].split()[0]))
 
-    kill_at = max(1, operations * sixteenth // 16)
+    kill_at = max(1, min(operations) * sixteenth // 16)
     runs = [
         plugged.start(command, source, variables)
         for variables in ({}, {"KILL_AT": str(kill_at)}, {})
