@@ -20,7 +20,7 @@ from setuptools.command.{command} import {command}
 class {name}({command}):
     def run(self):
         super().run()
-        self.announce("my own {command}", 30)
+        print("my own {command}", flush=True)
 """
 
 
@@ -148,7 +148,7 @@ def test_distclass_and_several_distributions(project, same_wheel):
                     def get_command_class(self, command):
                         return super().get_command_class(command)
                     def run_commands(self):
-                        self.announce("own run", 30)
+                        print("own run", flush=True)
                         super().run_commands()
                 other = Distribution({"name": "other", "version": "2"})
                 other.get_command_obj("build").ensure_finalized()
@@ -226,7 +226,7 @@ def test_another_plugin_that_wraps(project, plain, plugged, tmp_path, order):
                             return cls
                         def run(self):
                             super(new, self).run()
-                            self.announce("wrapped " + command, 30)
+                            print("wrapped " + command, flush=True)
                         new = type(cls.__name__, (cls,), dict(run=run, wrapped_too=1))
                         dist.cmdclass[command] = new
                         return new

@@ -376,16 +376,24 @@ def stated_in(
 
 
 @pytest.mark.parametrize("where", ["command line", "DIST_EXTRA_CONFIG"])
-def test_build_base_of_the_user(project, plugged, tmp_path, where):
+def test_build_base_of_the_user(project, plain, plugged, tmp_path, where):
     """What the user states is used as it is, and the output says what that costs."""
+    source = project(FILES, at="oracle")
+    before, variables = stated_in(where, source, tmp_path)
+    status, output = plain.setup_py(source, *before, "bdist_wheel", variables=variables)
+    assert status == 0, output
+    # Setuptools 64 does not know DIST_EXTRA_CONFIG yet.
+    is_known = (source / "stated").is_dir()
+    assert is_known or where == "DIST_EXTRA_CONFIG"
+
     source = project(FILES)
     before, variables = stated_in(where, source, tmp_path)
     status, output = plugged.setup_py(
         source, *before, "bdist_wheel", variables=variables
     )
     assert status == 0, output
-    assert (source / "stated" / "lib" / "p" / "__init__.py").exists()
-    assert "by name: build_lib = stated/lib" in output
+    assert (source / "stated" / "lib" / "p" / "__init__.py").exists() == is_known
+    assert ("by name: build_lib = stated/lib" in output) == is_known
 
 
 @pytest.mark.parametrize("where", ["setup.cfg", "pyproject.toml"])

@@ -296,6 +296,6 @@ def test_requires_leave_the_tree_alone(project, plain, plugged):
     status, output = plugged.hook(source, "get_requires_for_build_wheel")
     assert status == 0, output
     assert harness.listing(source) == before
-    assert output.splitlines()[-1].startswith("result: ['six'")
+    assert "'six'" in output.splitlines()[-1]
     _, expected = plain.hook(source, "get_requires_for_build_wheel")
     assert output.splitlines()[-1] == expected.splitlines()[-1]
