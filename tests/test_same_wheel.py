@@ -287,6 +287,24 @@ def test_discovery_of_namespaces_with_tmpdir_in_the_tree(project, same_wheel):
     )
 
 
+def test_root_above_the_tree(project, tmp_path, same_wheel):
+    """Nothing of the source tree is taken for a build tree that stands beside it."""
+    source = project(
+        {
+            "setup.py": SETUP_PY.format(
+                "name='n', version='1', packages=['p'], include_package_data=True"
+            ),
+            "MANIFEST.in": "graft p\n",
+            "p/__init__.py": "",
+            "p/new.dat": "new\n",
+        }
+    )
+    wheel = same_wheel(
+        source, variables={"SETUPTOOLS_ISOLATED_BUILD_BUILD_ROOT": str(tmp_path)}
+    )
+    assert "p/new.dat" in [name for name, *_ in harness.wheel_contents(wheel)]
+
+
 def test_requires_leave_the_tree_alone(project, plain, plugged):
     """get_requires_for_build_wheel answers alike, and writes nothing in the tree."""
     source = project(

@@ -135,7 +135,8 @@ class EggInfo(_Base):
         prefixes = tuple(
             os.path.abspath(path) + os.sep
             for path in (left_over, slot, os.path.dirname(slot))
-            if os.path.abspath(path) != os.getcwd()
+            # A root above the source tree holds all of it, and nothing of it is pruned.
+            if not (os.getcwd() + os.sep).startswith(os.path.abspath(path) + os.sep)
         )
 
         def is_source(name: str) -> bool:
