@@ -11,6 +11,8 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import setuptools
+
 if TYPE_CHECKING:
     from setuptools import Command, Distribution
 
@@ -30,10 +32,8 @@ def load_command(dist: Distribution, command: str) -> None:
         cls: type[Command] = found.load()
         dist.cmdclass[command] = cls
     else:
-        from distutils import dist as distutils_dist
-
-        base: Any = distutils_dist.Distribution
-        base.get_command_class(dist, command)  # notes what it finds in cmdclass
+        # distutils' own look-up, which notes what it finds in cmdclass.
+        super(setuptools.Distribution, dist).get_command_class(command)
 
 
 @lru_cache(maxsize=1)
