@@ -20,6 +20,9 @@ import harness
 import storm
 
 MIXED = "mixed"
+ALL_HOOKS = "all hooks"
+FRONTENDS = [*harness.FRONTENDS, MIXED, *harness.HOOKS, ALL_HOOKS]
+DEFAULT = [*harness.FRONTENDS, MIXED, ALL_HOOKS]
 HEADER = ("project", "frontend", "plugin", "ok", "failed", "wrong", "left", "seconds")
 
 
@@ -30,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         environments = prepare(place, options.setuptools)
         rows = []
         for project in options.example or harness.PROJECTS:
-            for frontend in options.frontend or [*harness.FRONTENDS, MIXED]:
+            for frontend in options.frontend or DEFAULT:
                 rows += compare(place, environments, project, frontend, options)
         print_table(rows)
     with_plugin = [outcome for _, _, plugin, outcome in rows if plugin == "with"]
@@ -56,7 +59,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--builds", type=int, default=10, help="builds of each kind")
     parser.add_argument("--example", action="append", choices=harness.PROJECTS)
     parser.add_argument(
-        "--frontend", action="append", choices=[*harness.FRONTENDS, MIXED]
+        "--frontend", action="append", choices=FRONTENDS
     )
     parser.add_argument("--setuptools", default="", help="a release, or the newest")
     parser.add_argument("--only", choices=["with", "without"], help="one half of it")
@@ -78,15 +81,19 @@ def prepare(place: Path, release: str) -> dict[str, harness.Environment]:
 def compare(place, environments, project, frontend, options):
     """Build one project by one frontend in both environments."""
     rows = []
-    frontends = harness.FRONTENDS if frontend == MIXED else [frontend]
+    mixtures = {MIXED: harness.FRONTENDS, ALL_HOOKS: list(harness.HOOKS)}
+    frontends = mixtures.get(frontend, [frontend])
     for plugin, environment in environments.items():
         if options.only not in (None, plugin):
             continue
         with tempfile.TemporaryDirectory(dir=place) as name:
             here = Path(name)
             source = harness.copy(harness.EXAMPLES / project, here / "source")
-            oracle = harness.oracle(environments["without"], source, here / "oracle")
-            expected = harness.digest(oracle)
+            plain = environments["without"]
+            if harness.HOOKS.keys() >= set(frontends):
+                expected = storm.expectations(plain, source, here / "oracle")
+            else:
+                expected = harness.digest(harness.oracle(plain, source, here / "oracle"))
             (here / "tmp").mkdir()
 
             def once(count: int) -> storm.Outcome:

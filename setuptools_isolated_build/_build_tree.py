@@ -23,6 +23,7 @@ from .errors import BuildRootError
 
 __all__ = [
     "BuildTree",
+    "is_staging",
     "lease",
     "make_writable",
     "private_tree",
@@ -66,6 +67,11 @@ class BuildTree(NamedTuple):
     def bdist_dir(self) -> str:
         """What ``bdist_wheel`` uses when build_base is not private."""
         return os.path.join(self.directory, "bdist_dir")
+
+    @property
+    def release_root(self) -> str:
+        """The parent of the release tree that ``sdist`` packs."""
+        return os.path.join(self.directory, "sdist")
 
     def holds(self, path: str) -> bool:
         """Whether *path* lies inside this build tree."""
@@ -204,7 +210,7 @@ def _remove_staged(slot: str) -> None:
     except FileNotFoundError:
         return
     for path in staged[:-1]:  # a path without its terminator was not made yet
-        if re.match(_STAGING_NAME, os.path.basename(path)) and not os.path.islink(path):
+        if is_staging(os.path.basename(path)) and not os.path.islink(path):
             remove(path)
 
 
@@ -216,6 +222,11 @@ def _move_out(tree: BuildTree, lease: _Lease) -> str:
     kept = tempfile.mkdtemp(prefix="kept-", dir=root)
     os.replace(tree.slot, os.path.join(kept, os.path.basename(tree.slot)))
     return os.path.join(kept, os.path.relpath(tree.directory, root))
+
+
+def is_staging(name: str) -> bool:
+    """Whether *name* is one that directories for unfinished archives get."""
+    return re.match(_STAGING_NAME, name) is not None
 
 
 def remove(directory: str) -> None:

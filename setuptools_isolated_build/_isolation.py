@@ -7,12 +7,12 @@ import errno
 import os
 import shutil
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
-from . import _build_tree, _locks, _roots
+from . import _build_tree, _locks, _roots, _turns
 from ._build_meta import running_hook
 from ._settings import Settings, read_settings
-from .errors import BuildRootError, DiskFullError
+from .errors import BuildRootError, DiskFullError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._build_tree import BuildTree
 
 __all__ = [
+    "IN_TREE",
     "Isolation",
     "current",
     "hook_is_done",
@@ -31,14 +32,31 @@ __all__ = [
     "requested",
     "requested_by_hook",
     "stated_by_user",
+    "take_turn",
     "tell",
     "warn",
     "within",
 ]
 
 _ATTRIBUTE = "_isolated_build"
-# Made in the tree, or in a directory of the frontend's, and not by these modules.
-_NOT_WHEELS = {"develop", "dist_info", "editable_wheel", "sdist"}
+# By hand, these are asked for what they leave in the source tree.
+IN_TREE = frozenset(
+    {
+        "bdist_dumb",
+        "bdist_egg",
+        "bdist_rpm",
+        "build",
+        "build_clib",
+        "build_ext",
+        "build_py",
+        "build_scripts",
+        "develop",
+        "egg_info",
+        "install",
+        "install_egg_info",
+        "install_lib",
+    }
+)
 _ALMOST_NOTHING = 2 << 20  # bytes; compilers remove what they could not finish
 
 
@@ -56,11 +74,16 @@ class Isolation(NamedTuple):
     lock_root: str | None
 
 
+class _Unpublished(NamedTuple):
+    isolation: Isolation
+    end_turn: Callable[[], object]
+
+
 # Whose each tree is. They also end a tree whose distribution is gone, or left over at
 # the end of the process: not every caller uses Distribution.run_commands.
 _owners: dict[BuildTree, weakref.finalize] = {}  # type: ignore[type-arg]
 # The build whose archive is finished, but not yet published by the hook it runs in.
-_unpublished: Isolation | None = None
+_unpublished: _Unpublished | None = None
 
 
 def current(dist: Distribution) -> Isolation | None:
@@ -75,14 +98,12 @@ def requested(dist: Distribution) -> set[str]:
 
 
 def requested_by_hook(dist: Distribution) -> bool:
-    """Whether a hook runs these commands, and on the way to a wheel.
+    """Whether it is a hook that runs these commands.
 
     Commands that make something in the source tree (``setup.py build``, ``egg_info``)
     keep it there, unless it is a frontend that runs them for something else.
     """
-    commands = requested(dist)
-    on_the_way = bool(commands) and commands.isdisjoint(_NOT_WHEELS)
-    return on_the_way and running_hook() is not None
+    return bool(requested(dist)) and running_hook() is not None
 
 
 def isolate(dist: Distribution) -> Isolation | None:
@@ -124,13 +145,17 @@ def keep_for_hook(dist: Distribution) -> None:
     that if this one is killed before the archive is published.
     """
     global _unpublished
-    _unpublished = current(dist)
+    isolation = current(dist)
+    assert isolation is not None
+    _unpublished = _Unpublished(isolation, _turns.ender(dist))
 
 
 def hook_is_done(*, failed: bool = False) -> None:
     """Remove what `keep_for_hook` has kept."""
     if _unpublished is not None:
-        _release(_unpublished, failed=failed)
+        end_turn = _unpublished.end_turn
+        _release(_unpublished.isolation, failed=failed)
+        end_turn()
 
 
 @contextlib.contextmanager
@@ -140,6 +165,8 @@ def within(dist: Distribution) -> Iterator[None]:
     Raises:
         DiskFullError: in place of what the block has raised, if that was the reason.
     """
+    if not IN_TREE.isdisjoint(requested(dist)) and running_hook() is None:
+        take_turn(dist)
     failed = True
     try:
         yield
@@ -149,6 +176,37 @@ def within(dist: Distribution) -> Iterator[None]:
         raise
     finally:
         _end(dist, failed=failed)
+        _turns.ender(dist)()
+
+
+def take_turn(dist: Distribution, *, only_if_set: bool = False) -> None:
+    """Wait until no other build that takes turns is at work in the source tree.
+
+    The turn ends with the commands; in a hook, with the publication.
+
+    Args:
+        dist: whose source tree.
+        only_if_set: whether the setting ``take-turns`` decides.
+    """
+    source_dir = os.path.abspath(dist.src_root or os.curdir)
+    try:
+        settings = read_settings(source_dir, os.environ)
+    except SettingsError:
+        return  # `isolate` raises it, where distutils knows how to print it
+    if not settings.enabled or (only_if_set and not settings.take_turns):
+        return
+    try:
+        if settings.build_root is not None:
+            root, reason = _roots.stated_root(settings.build_root), None
+        else:
+            root = _roots.default_root(source_dir)
+            reason = _roots.why_not_private(root)
+        if reason is None:
+            _turns.begin(dist, source_dir, root, warn)
+    except (BuildRootError, OSError, _locks.LocksUnavailableError) as exc:
+        reason = str(exc)
+    if reason is not None:
+        warn(f"builds of this tree do not take turns: {reason}")
 
 
 def _end(dist: Distribution, *, failed: bool) -> None:
@@ -156,7 +214,7 @@ def _end(dist: Distribution, *, failed: bool) -> None:
     vars(dist).pop(_ATTRIBUTE, None)
     if isolation is None or not _owns(dist, isolation.tree):
         return
-    if failed or _unpublished is None or _unpublished.tree != isolation.tree:
+    if failed or _unpublished is None or _unpublished.isolation.tree != isolation.tree:
         _release(isolation, failed=failed)
 
 
@@ -227,8 +285,12 @@ def _is_of_a_compiler(exc: Exception) -> bool:
 
 
 def _dist_dir(dist: Distribution) -> str | None:
-    command = dist.get_command_obj("bdist_wheel", create=False)
-    return getattr(command, "dist_dir", None)
+    for name in ("bdist_wheel", "sdist", "editable_wheel"):
+        command = dist.get_command_obj(name, create=False)
+        dist_dir = getattr(command, "dist_dir", None)
+        if dist_dir:
+            return str(dist_dir)
+    return None
 
 
 def _free_space(*directories: str | None) -> dict[str, int]:
@@ -248,7 +310,7 @@ def _owns(dist: Distribution, tree: BuildTree) -> bool:
 
 def _release(isolation: Isolation, *, failed: bool) -> None:
     global _unpublished
-    if _unpublished is not None and _unpublished.tree == isolation.tree:
+    if _unpublished is not None and _unpublished.isolation.tree == isolation.tree:
         _unpublished = None
     owner = _owners.pop(isolation.tree, None)
     if owner is not None:

@@ -7,6 +7,7 @@ plugins have put there; an entry point named ``egg_info`` would win by luck at b
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Callable
 
@@ -27,6 +28,22 @@ def finalize_distribution_options(dist: Distribution) -> None:
     # Partials of functions, since distributions are pickled: a closure cannot be.
     dist.get_command_class = partial(_get_command_class, dist, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
+    if _mentions_turns(dist):
+        from . import _isolation
+
+        _isolation.take_turn(dist, only_if_set=True)
+
+
+def _mentions_turns(dist: Distribution) -> bool:
+    # Importing what reads the settings would cost each Distribution() milliseconds.
+    if "SETUPTOOLS_ISOLATED_BUILD_TAKE_TURNS" in os.environ:
+        return True
+    path = os.path.join(dist.src_root or os.curdir, "pyproject.toml")
+    try:
+        with open(path, "rb") as file:
+            return b"take-turns" in file.read()
+    except OSError:
+        return False
 
 
 def _get_command_class(

@@ -15,38 +15,101 @@ if TYPE_CHECKING:
 
     from ._build_tree import BuildTree
 
-__all__ = ["check_wheel", "publish", "staging_directory"]
+__all__ = ["check_wheel", "lock_for", "publish", "replacing", "staging_directory"]
 
 _MOST_LOCKS = 16
+_MOST_ATTEMPTS = 100
 
 
 @contextlib.contextmanager
-def staging_directory(dist_dir: str, tree: BuildTree) -> Iterator[str]:
-    """Make a directory inside *dist_dir*, for archives that are not finished yet.
+def staging_directory(directory: str, tree: BuildTree) -> Iterator[str]:
+    """Make a directory inside *directory*, for what is not finished yet.
 
-    It is on the file system of *dist_dir*, so that `publish` can replace; readers of
-    ``dist/`` pass over its dotted name. It is gone after the block, and after a crash
-    when the slot of *tree* is leased again.
+    It is on the same file system, so that it can be put in place by replacing; readers
+    of ``dist/`` pass over its dotted name. It is gone after the block, and after a
+    crash when the slot of *tree* is leased again.
 
     Raises:
-        PublishError: *dist_dir* cannot be made or written to.
+        PublishError: *directory* cannot be made or written to.
     """
-    staging = os.path.join(dist_dir, f".tmp-{os.urandom(8).hex()}")
+    staging = os.path.join(directory, f".tmp-{os.urandom(8).hex()}")
     tree.remember_staging(staging)
-    is_new = not os.path.lexists(dist_dir)
+    is_new = not os.path.lexists(directory)
     try:
-        os.makedirs(dist_dir, exist_ok=True)
-        os.mkdir(staging, 0o700)
+        _make_staging(staging)
     except OSError as exc:
-        remedy = "make it writable or name another one with --dist-dir"
-        raise PublishError(dist_dir, exc.strerror or str(exc), remedy) from exc
+        remedy = "make it writable; archives can go elsewhere with --dist-dir"
+        raise PublishError(directory, exc.strerror or str(exc), remedy) from exc
     try:
         yield staging
     finally:
         _build_tree.remove(staging)
         if is_new:
-            with contextlib.suppress(OSError):  # it holds an archive now
-                os.rmdir(dist_dir)
+            with contextlib.suppress(OSError):  # it holds a result now
+                os.rmdir(directory)
+
+
+def _make_staging(staging: str) -> None:
+    for attempt in reversed(range(_MOST_ATTEMPTS)):
+        os.makedirs(os.path.dirname(staging), exist_ok=True)
+        try:
+            os.mkdir(staging, 0o700)
+        except FileNotFoundError:
+            # A build that had made the directory has failed, and taken it away again.
+            if not attempt:
+                raise
+        else:
+            return
+
+
+@contextlib.contextmanager
+def replacing(target: str, tree: BuildTree) -> Iterator[str]:
+    """Let the block write a file to the path it gets, and replace *target* by it.
+
+    A reader sees the old file or the new one, and a process that has mapped the old
+    one keeps it.
+
+    Raises:
+        PublishError: *target* cannot be replaced.
+    """
+    with staging_directory(os.path.dirname(os.path.abspath(target)), tree) as staging:
+        staged = os.path.join(staging, os.path.basename(target))
+        yield staged
+        try:
+            os.replace(staged, target)
+        except OSError as exc:
+            remedy = "make it writable, or end what is using it"
+            raise PublishError(target, exc.strerror or str(exc), remedy) from exc
+
+
+@contextlib.contextmanager
+def lock_for(
+    directory: str, lock_root: str | None, timeout: float
+) -> Iterator[str | None]:
+    """Hold the lock for what is put into *directory* in the block.
+
+    Yields:
+        The path of the lock file, or None without *lock_root* or where its file system
+        has no locks.
+
+    Raises:
+        PublishError: the lock was not had in time.
+    """
+    if lock_root is None:
+        yield None
+        return
+    path = _lock_path(lock_root, directory)
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(_locks.hold(path, timeout))
+        except _locks.LocksUnavailableError:
+            yield None
+            return
+        if not held:
+            cause = f"another build has held {path} for {timeout:g} s"
+            remedy = "build again, or raise lock-timeout"
+            raise PublishError(directory, cause, remedy)
+        yield path
 
 
 def publish(archive: str, target: str, lock_root: str | None, timeout: float) -> bool:
@@ -68,22 +131,14 @@ def publish(archive: str, target: str, lock_root: str | None, timeout: float) ->
     Raises:
         PublishError: the lock was not had in time, or *target* cannot be replaced.
     """
+    directory = os.path.dirname(os.path.abspath(target))
     try:
-        if lock_root is not None:
-            path = _lock_path(lock_root, os.path.dirname(os.path.abspath(target)))
-            with contextlib.suppress(_locks.LocksUnavailableError):
-                with _locks.hold(path, timeout) as held:
-                    if not held:
-                        cause = f"another build has held {path} for {timeout:g} s"
-                        remedy = "build again, or raise lock-timeout"
-                        raise PublishError(target, cause, remedy)
-                    os.replace(archive, target)
-                return True
-        os.replace(archive, target)
+        with lock_for(directory, lock_root, timeout) as lock:
+            os.replace(archive, target)
+            return lock is not None
     except OSError as exc:
         remedy = "make its directory writable, or name another directory"
         raise PublishError(target, exc.strerror or str(exc), remedy) from exc
-    return False
 
 
 def check_wheel(path: str) -> None:

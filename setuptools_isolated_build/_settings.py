@@ -30,6 +30,8 @@ class Settings(NamedTuple):
             ``always``.
         lock_timeout: how long to wait for the publish lock, in seconds.
         verify: whether a wheel is checked against its RECORD before it is published.
+        take_turns: whether builds of this tree queue, from the loading of the plugin to
+            the end of the hook.
     """
 
     enabled: bool = True
@@ -37,6 +39,7 @@ class Settings(NamedTuple):
     keep: str = "never"
     lock_timeout: float = 60.0
     verify: bool = True
+    take_turns: bool = False
 
 
 class _Key(NamedTuple):
@@ -78,6 +81,7 @@ _KEYS = {
     ),
     "lock-timeout": _Key("a number of seconds", _is_seconds, _number_from_text),
     "verify": _SWITCH,
+    "take-turns": _SWITCH,
 }
 
 

@@ -124,6 +124,38 @@ def same_wheel(
 
 
 @pytest.fixture
+def call_read_only(
+    plugged: harness.Environment, tmp_path: Path
+) -> Callable[..., tuple[int, str]]:
+    """Call a hook on a tree that the caller cannot write to; return status and output.
+
+    The result directory is ``out``. The tree has its old modes afterwards.
+    """
+
+    def call(source: Path, hook: str, *settings: str) -> tuple[int, str]:
+        modes = {path: path.stat().st_mode for path in (source, *source.rglob("*"))}
+        for path, mode in modes.items():
+            path.chmod(mode & ~0o222)
+        out, theirs = tmp_path / "out", tmp_path / "theirs"
+        for path in (out, theirs):
+            path.mkdir()
+            path.chmod(0o777)
+        command = plugged.command("hook", source, out)[:3]
+        variables = {"TMPDIR": str(theirs), "HOME": str(theirs)}
+        run = plugged.start(
+            [*harness.as_another_user(), *command, hook, str(out), *settings],
+            source,
+            variables,
+        )
+        output = run.finish()
+        for path, mode in modes.items():
+            path.chmod(mode)
+        return run.status, output
+
+    return call
+
+
+@pytest.fixture
 def meeting() -> Iterator[harness.Meeting]:
     meeting = harness.Meeting()
     yield meeting

@@ -39,12 +39,27 @@ PROJECTS = ("report", "src-layout", "c-extension", "cmdclass", "requirements/t")
 TIMEOUT = 600
 FRONTENDS = ("hook", "setup.py", "pip", "build", "uv")
 
+# What frontends ask a backend for, by the name of what they get: the hook and how it is
+# called, with "{}" for the result directory.
+HOOKS = {
+    "wheel": ("build_wheel", "{}"),
+    "sdist": ("build_sdist", "{}"),
+    "editable": ("build_editable", "{}"),
+    "strict editable": ("build_editable", "{}", {"editable_mode": "strict"}),
+    "metadata": ("prepare_metadata_for_build_wheel", "{}"),
+    "editable metadata": ("prepare_metadata_for_build_editable", "{}"),
+    "requires": ("get_requires_for_build_wheel",),
+    "sdist requires": ("get_requires_for_build_sdist",),
+    "editable requires": ("get_requires_for_build_editable",),
+}
+
 Listing = dict[str, tuple[int, int, int, str]]
 _HOOK = """
 import sys
 from setuptools import build_meta
 hook, *args = sys.argv[1:]
 del sys.argv[1:]
+args = [eval(arg) if arg[:1] == "{" else arg for arg in args]  # config_settings
 print("result:", getattr(build_meta, hook)(*args))
 """
 
@@ -75,8 +90,12 @@ class Environment:
         """Return the command by which *frontend* builds a wheel into *out*.
 
         None of them isolates the environment: what is in this one is what builds.
+        Instead of a frontend it can be one of `HOOKS`.
         """
         python = str(self.python)
+        if frontend in HOOKS:
+            arguments = [str(arg).replace("{}", str(out)) for arg in HOOKS[frontend]]
+            return [python, "-c", _HOOK, *arguments]
         script = ["setup.py"]
         if not (source / "setup.py").exists():
             script = ["-c", "from setuptools import setup; setup()"]
@@ -201,6 +220,17 @@ def user() -> str:
     return getpass.getuser() if os.name == "nt" else pwd.getpwuid(os.getuid()).pw_name
 
 
+def as_another_user() -> list[str]:
+    """Return the command prefix for a user who can read everything and write nothing."""
+    if os.geteuid() != 0:
+        return []
+    capabilities = "+dac_read_search"
+    return [
+        *"setpriv --reuid=65534 --regid=65534 --clear-groups".split(),
+        *(f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", "--"),
+    ]
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -306,6 +336,25 @@ def archive_contents(path: Path) -> list[tuple[object, ...]]:
             )
             for member in archive
         ]
+
+
+def product(result: Path, output: str) -> str:
+    """Return a digest of all that a hook has put into *result*, or has returned.
+
+    Of archives and directories: names, order, modes and contents. The times in an sdist
+    are those of its making, without the plugin too; and the egg-info that comes with a
+    dist-info, which frontends do not read, names the result directory.
+    """
+    parts: list[object] = [output.rpartition("result: ")[2]]
+    for path in sorted(result.rglob("*")):
+        if any(part.endswith(".egg-info") for part in path.parts):
+            continue
+        parts.append(path.relative_to(result).as_posix())
+        if path.suffix in (".whl", ".gz"):
+            parts.append(archive_contents(path))
+        elif path.is_file():
+            parts.append(path.read_bytes())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def run_python(environment: Environment, code: str, cwd: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # backend can make that step atomic: its builds get a result directory each.
 OWN_RESULT = {"pip"}
 UNUSABLE = "(no wheel)"
+EDITABLE = {"editable", "strict editable"}
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Outcome:
 def build_at_once(
     environment: harness.Environment,
     sources: Sequence[Path],
-    expected: str,
+    expected: str | Mapping[str, str],
     frontends: Sequence[str],
     out: Path,
     variables: Mapping[str, str],
@@ -57,8 +59,9 @@ def build_at_once(
     """Start a build in each of *sources* (often the same one) and wait for all.
 
     Args:
-        expected: the digest that every wheel must have.
-        frontends: who builds, in turn.
+        expected: the digest that every wheel must have; with `harness.HOOKS`, those of
+            their products.
+        frontends: who builds, in turn; or which of `harness.HOOKS`.
         out: the result directory, shared by all whose last step is setuptools'.
         variables: the environment's, besides `harness.build_variables`.
     """
@@ -67,28 +70,68 @@ def build_at_once(
     started = time.perf_counter()
     runs = []
     for number, frontend in enumerate(islice(cycle(frontends), len(sources))):
-        result = out / (f"own-{number}" if frontend in OWN_RESULT else "shared")
+        is_own = frontend in OWN_RESULT or frontend in harness.HOOKS
+        result = out / (f"own-{number}" if is_own else "shared")
+        if frontend in harness.HOOKS:
+            shutil.rmtree(result, ignore_errors=True)
         result.mkdir(parents=True, exist_ok=True)
         command = environment.command(frontend, sources[number], result)
-        runs.append((environment.start(command, sources[number], variables), result))
-    with harness.many([run for run, _ in runs]):
+        run = environment.start(command, sources[number], variables)
+        runs.append((run, result, frontend))
+    with harness.many([run for run, *_ in runs]):
         while runs:
             # The wheel is read the moment that its build ends: others of the round are
             # still replacing it, and a reader must never find half of one.
             ended = [item for item in runs if item[0].process.poll() is not None]
-            for run, result in ended:
-                _judge(run, result, expected, outcome)
-                runs.remove((run, result))
+            for item in ended:
+                _judge(*item, expected, outcome)
+                runs.remove(item)
             if not ended:
-                _wait_for_any([run for run, _ in runs])
+                _wait_for_any([run for run, *_ in runs])
     outcome.seconds = time.perf_counter() - started
     for source, was in before.items():
         is_now = harness.listing(source)
         changed = {
             name for name in was.keys() | is_now if was.get(name) != is_now.get(name)
         }
+        if not EDITABLE.isdisjoint(frontends):
+            changed -= in_tree_products(changed)
         outcome.left |= changed
     return outcome
+
+
+def in_tree_products(names: set[str]) -> set[str]:
+    """Return those *names* that an editable install needs in the tree.
+
+    With the directories whose times change when they appear, or are staged there.
+    """
+    products = {
+        name
+        for name in names
+        if name == "build"
+        or name.startswith("build/__editable__")
+        or name.endswith((".so", ".pyd"))
+    }
+    parents = {str(parent) for name in products for parent in Path(name).parents}
+    return products | (parents & names)
+
+
+def expectations(
+    plain: harness.Environment, source: Path, place: Path
+) -> dict[str, str]:
+    """Call each hook once, in a quiet, pristine *source*, without the plugin."""
+    expected = {}
+    for number, name in enumerate(harness.HOOKS):
+        shutil.copytree(source, place / "pristine", symlinks=True)
+        result = place / str(number)
+        result.mkdir(parents=True)
+        run = plain.start(plain.command(name, source, result), source)
+        output = run.finish()
+        assert run.status == 0, output
+        expected[name] = harness.product(result, output)
+        shutil.rmtree(source)
+        (place / "pristine").rename(source)
+    return expected
 
 
 def rounds(
@@ -119,16 +162,27 @@ def causes(outcome: Outcome) -> Counter[str]:
     )
 
 
-def _judge(run: harness.Run, result: Path, expected: str, outcome: Outcome) -> None:
+def _judge(
+    run: harness.Run,
+    result: Path,
+    frontend: str,
+    expected: str | Mapping[str, str],
+    outcome: Outcome,
+) -> None:
     output = run.finish()
     if run.status != 0:
         outcome.failed += 1
         outcome.outputs.append(output)
-    elif wheel_digest(result) != expected:
-        outcome.wrong += 1
-        outcome.outputs.append(f"{output}\nwrong: {result}")
+        return
+    if isinstance(expected, str):
+        is_right = wheel_digest(result) == expected
     else:
+        is_right = harness.product(result, output) == expected[frontend]
+    if is_right:
         outcome.ok += 1
+    else:
+        outcome.wrong += 1
+        outcome.outputs.append(f"{output}\nwrong: {frontend}, {result}")
 
 
 def _wait_for_any(runs: list[harness.Run]) -> None:

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["isolated"]
 
-_MIXINS = {"bdist_wheel": "BdistWheel", "build": "Build", "egg_info": "EggInfo"}
+_MIXINS = {
+    "bdist_wheel": "BdistWheel",
+    "build": "Build",
+    "build_ext": "BuildExt",
+    "editable_wheel": "EditableWheel",
+    "egg_info": "EggInfo",
+    "sdist": "Sdist",
+}
 
 
 def isolated(command: str, base: type[Command]) -> type[Command]:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _build_meta, _isolation, _publish
+from setuptools_isolated_build import _isolation
+from setuptools_isolated_build._commands.archive import Archive
 from setuptools_isolated_build._commands.egg_info import EggInfo
-from setuptools_isolated_build.errors import IsolatedBuildError
 
 if TYPE_CHECKING:
-    from setuptools import Command as _Base
-
     from setuptools_isolated_build._isolation import Isolation
-else:
-    _Base = object
 
 __all__ = ["BdistWheel"]
 
 
-class BdistWheel(_Base):
+class BdistWheel(Archive):
     """Mixin: asks for the build tree, and lets the wheel appear whole."""
 
     bdist_dir: str | None
-    dist_dir: str
     keep_temp: bool
 
     def finalize_options(self) -> None:
@@ -39,7 +31,7 @@ class BdistWheel(_Base):
             return
         egg_info = dist.get_command_obj("egg_info")
         if isinstance(egg_info, EggInfo):
-            egg_info.begin_wheel()
+            egg_info.begin_private()
         if not _isolation.stated_by_user(dist, "bdist_wheel", "bdist_dir"):
             self.bdist_dir = None  # the project's own is shared by all its builds
         super().finalize_options()
@@ -62,52 +54,12 @@ class BdistWheel(_Base):
         if isolation is None:
             super().run()
             return
-        hook = _build_meta.running_hook()
-        egg_info = dist.get_command_obj("egg_info")
-        if isinstance(egg_info, EggInfo):
-            egg_info.run_for_others()
-        try:
-            if hook is not None and hook.result_staging == self.dist_dir:
+        with self.private_egg_info():
+            if self.in_hook():
                 super().run()
-                self._check(isolation, self.dist_dir)
-                publish = partial(_publish_result, isolation)
-                _build_meta.publish_with(self.dist_dir, publish)
-                _isolation.keep_for_hook(dist)
+                self.publish_by_hook(isolation)
             else:
-                if hook is not None and hook.result_staging is None:
-                    _isolation.tell(
-                        "the result is published as this setuptools does it: "
-                        "its build_meta has no step that is known here"
-                    )
-                self._run_and_publish(isolation)
-        finally:
-            if isinstance(egg_info, EggInfo):
-                egg_info.end_wheel()
-
-    def _run_and_publish(self, isolation: Isolation) -> None:
-        dist_dir = self.dist_dir
-        files: list[Any] = getattr(self.distribution, "dist_files", [])
-        with _publish.staging_directory(dist_dir, isolation.tree) as staging:
-            self.dist_dir = staging
-            try:
-                super().run()
-            finally:
-                self.dist_dir = dist_dir
-            self._check(isolation, staging)
-            for name in sorted(os.listdir(staging)):
-                staged = os.path.join(staging, name)
-                target = os.path.join(dist_dir, name)
-                _publish_archive(isolation, staged, target)
-                files[:] = [
-                    (*file[:-1], target) if file[-1] == staged else file
-                    for file in files
-                ]
-
-    def _check(self, isolation: Isolation, directory: str) -> None:
-        if isolation.settings.verify:
-            for name in os.listdir(directory):
-                if name.endswith(".whl"):
-                    _publish.check_wheel(os.path.join(directory, name))
+                self.build_and_publish(isolation, super().run)
 
     def _tell_what_is_shared(self, isolation: Isolation) -> None:
         build: Any = self.get_finalized_command("build")
@@ -128,23 +80,3 @@ class BdistWheel(_Base):
                 "shared with other builds, as it is stated or asked for by name: "
                 + ", ".join(shared)
             )
-
-
-def _publish_archive(isolation: Isolation, archive: str, target: str) -> None:
-    timeout = isolation.settings.lock_timeout
-    if not _publish.publish(archive, target, isolation.lock_root, timeout):
-        _isolation.tell(f"published without a lock: {target}")
-
-
-def _publish_result(isolation: Isolation, archive: str, target: str) -> None:
-    # setup() has returned, and with it distutils' handler of errors.
-    try:
-        _publish_archive(isolation, archive, target)
-    except IsolatedBuildError as exc:
-        _isolation.hook_is_done(failed=True)
-        msg = f"error: {exc}"
-        raise SystemExit(msg) from None
-    with contextlib.suppress(OSError):
-        # Empty now; setuptools would remove it too, but after the build tree is gone.
-        os.rmdir(os.path.dirname(archive))
-    _isolation.hook_is_done()

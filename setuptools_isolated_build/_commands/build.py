@@ -1,4 +1,4 @@
-"""``build`` below a private build_base, when a wheel is what is wanted."""
+"""``build`` below a private build_base, when an archive is what is wanted."""
 
 from __future__ import annotations
 
@@ -14,20 +14,9 @@ else:
 
 __all__ = ["Build"]
 
-# By hand, these are asked for what they leave in build/.
-_IN_TREE = {
-    "bdist_dumb",
-    "bdist_egg",
-    "bdist_rpm",
-    "build",
-    "build_clib",
-    "build_ext",
-    "build_py",
-    "build_scripts",
-    "develop",
-    "install",
-    "install_lib",
-}
+_ARCHIVES = {"bdist_wheel", "editable_wheel", "sdist"}
+# The egg-info in the tree says nothing about where build_base is wanted.
+_IN_TREE = _isolation.IN_TREE - {"egg_info", "install_egg_info"}
 _DERIVED = (
     "build_lib",
     "build_purelib",
@@ -48,8 +37,8 @@ class Build(_Base):
         dist = self.distribution
         self.build_base_in_tree = self.build_base
         by_hook = _isolation.requested_by_hook(dist)
-        if by_hook or "bdist_wheel" in _isolation.requested(dist):
-            # Before sdist, say, derives other paths: "setup.py sdist bdist_wheel".
+        if by_hook or not _ARCHIVES.isdisjoint(_isolation.requested(dist)):
+            # Before other commands derive their paths: "setup.py build_py sdist".
             _isolation.isolate(dist)
         isolation = _isolation.current(dist)
         if isolation is not None and (by_hook or not self._is_wanted_in_tree()):

@@ -1,15 +1,18 @@
-"""``egg_info`` in a private egg_base, when it is made on the way to a wheel."""
+"""``egg_info`` in a private egg_base, when it is made on the way to an archive."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Callable
 
-from setuptools_isolated_build import _build_tree, _isolation
+from setuptools_isolated_build import _build_tree, _isolation, _sources
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from setuptools import Command as _Base
 else:
     _Base = object
@@ -17,7 +20,7 @@ else:
 __all__ = ["EggInfo"]
 
 
-# These use the egg-info of the source tree, by hand, also after bdist_wheel.
+# These use the egg-info of the source tree, by hand, also after an archive was made.
 _IN_TREE = {
     "bdist_egg",
     "bdist_rpm",
@@ -27,8 +30,9 @@ _IN_TREE = {
     "egg_info",
     "install",
     "install_egg_info",
-    "sdist",
 }
+# These say where it is to be: in a directory of the frontend's, or a temporary one.
+_THEY_STATE_IT = {"dist_info", "editable_wheel"}
 
 
 class EggInfo(_Base):
@@ -41,6 +45,8 @@ class EggInfo(_Base):
     # egg_base and egg_info without us, and what was found to make the latter from.
     _in_tree: tuple[str, str] | None = None
     _filelist_in_tree: Any = None
+    # Whether the list of sources names these files as if they lay in the tree.
+    _is_for_sdist = False
 
     def finalize_options(self) -> None:
         """Finalize as ever; what a hook asks for it gets privately.
@@ -51,37 +57,76 @@ class EggInfo(_Base):
         """
         self._in_tree = None
         super().finalize_options()
-        if _isolation.requested_by_hook(self.distribution):
-            _isolation.isolate(self.distribution)
+        dist = self.distribution
+        self._is_for_sdist = "sdist" in _isolation.requested(dist)
+        if _isolation.requested_by_hook(dist) and _THEY_STATE_IT.isdisjoint(
+            _isolation.requested(dist)
+        ):
+            _isolation.isolate(dist)
             self._is_private = True
         if self._is_private:
             self._move_to_build_tree()
 
-    def begin_wheel(self) -> None:
+    @property
+    def egg_info_in_tree(self) -> str:
+        """The absolute path of the egg-info that builds without us would share."""
+        if self._in_tree is not None:
+            return os.path.abspath(self._in_tree[1])
+        egg_info = self.egg_info
+        if not _THEY_STATE_IT.isdisjoint(_isolation.requested(self.distribution)):
+            default_base = (self.distribution.package_dir or {}).get("", os.curdir)
+            egg_info = os.path.join(default_base, os.path.basename(egg_info))
+        return os.path.abspath(egg_info)
+
+    @contextlib.contextmanager
+    def private(self, *, for_sdist: bool = False) -> Iterator[None]:
+        """Make the egg-info privately in the block, for an archive that is built there.
+
+        Also if it was made in the tree before. The commands after the block find what
+        they would find without us.
+        """
+        self.begin_private(for_sdist=for_sdist)
+        self._run_for_others()
+        try:
+            yield
+        finally:
+            self._end_private()
+
+    def begin_private(self, *, for_sdist: bool = False) -> None:
         """Make the egg-info privately from now on, also if it was made in the tree."""
         self._is_private = True
         if self.finalized:
             self._move_to_build_tree()
+            if for_sdist and not self._is_for_sdist:
+                self._is_for_sdist = True
+                self.distribution.have_run["egg_info"] = False
 
-    def run_for_others(self) -> None:
-        """Make the egg-info in the tree too, if other commands will look for it there.
+    def private_files(self) -> dict[str, str]:
+        """Return where the files of the egg-info are, by their names in the tree.
 
-        Before the wheel and not after it, or the wheel would get into its file list.
+        Empty if they do lie in the tree.
         """
+        if self._in_tree is None:
+            return {}
+        private, in_tree = self.egg_info, os.path.normpath(self._in_tree[1])
+        return {
+            os.path.join(in_tree, os.path.relpath(path, private)): path
+            for directory, _, names in os.walk(private)
+            for path in (os.path.join(directory, name) for name in names)
+        }
+
+    def _run_for_others(self) -> None:
+        # Other commands will look for it in the tree. Before the archive and not after
+        # it, or that would get into its file list.
         dist = self.distribution
         others = not _IN_TREE.isdisjoint(_isolation.requested(dist))
         if others and self._in_tree and not _isolation.requested_by_hook(dist):
-            self.end_wheel()
+            self._end_private()
             self.run_command("egg_info")
-            self.begin_wheel()
+            self.begin_private()
 
-    def end_wheel(self) -> None:
-        """Let the commands after the wheel find what they would find without us.
-
-        ``sdist`` would leave a private egg-info out of the archive, without an error,
-        for it packs relative paths only; ``develop`` would link to a directory that
-        goes.
-        """
+    def _end_private(self) -> None:
+        # ``develop`` would link to a directory that goes.
         if self._in_tree is not None and not _isolation.requested_by_hook(
             self.distribution
         ):
@@ -127,33 +172,39 @@ class EggInfo(_Base):
         filelist = getattr(self, "filelist", None)
         if isolation is None or filelist is None:
             return
-        build: Any = self.get_finalized_command("build")
-        # sdist prunes the build_base of this build. There may be an old build/ too, and
-        # TMPDIR (with the trees of running builds) may lie in the source tree.
-        left_over = getattr(build, "build_base_in_tree", build.build_base)
-        slot = isolation.tree.slot
-        prefixes = tuple(
-            os.path.abspath(path) + os.sep
-            for path in (left_over, slot, os.path.dirname(slot))
-            # A root above the source tree holds all of it, and nothing of it is pruned.
-            if not (os.getcwd() + os.sep).startswith(os.path.abspath(path) + os.sep)
-        )
+        is_left_over = _sources.left_over_finder(self, isolation.tree)
+        files = self._without(is_left_over, filelist.files)
+        if files != filelist.files:
+            filelist.files = files
+            self._write_sources(is_left_over)
 
-        def is_source(name: str) -> bool:
-            # What is absolute is the private egg-info, which belongs into its own list.
-            return os.path.isabs(name) or not os.path.abspath(name).startswith(prefixes)
+    def _without(
+        self, is_left_over: Callable[[str], bool], names: list[str]
+    ) -> list[str]:
+        kept = [name for name in names if not is_left_over(name)]
+        if self._is_for_sdist and self._in_tree is not None:
+            # `setuptools.command.sdist` packs relative paths only: it would leave a
+            # private egg-info out of the archive, without an error.
+            names_in_tree = {path: name for name, path in self.private_files().items()}
+            kept = [names_in_tree.get(os.path.normpath(name), name) for name in kept]
+            own = sorted({*names_in_tree.values()}.intersection(kept))
+            gone = {*own}.difference(_sources.without_excluded(own))
+            # as FileList.sort and remove_duplicates do
+            kept = sorted({*kept} - gone, key=os.path.split)
+        return kept
 
-        if not all(map(is_source, filelist.files)):
-            filelist.files = [name for name in filelist.files if is_source(name)]
-            self._write_sources(is_source)
-
-    def _write_sources(self, is_source: Callable[[str], bool]) -> None:
+    def _write_sources(self, is_left_over: Callable[[str], bool]) -> None:
         # It decides the package data of the sdist that it ships in.
         path = os.path.join(self.egg_info, "SOURCES.txt")
+        if not os.path.isfile(path):
+            return  # --dry-run
         with open(path, encoding="utf-8", newline="\n") as file:
-            names = file.read().split("\n")
+            text = file.read()
+        end = "\n" if text.endswith("\n") else ""
+        names = self._without(is_left_over, text.removesuffix(end).split("\n"))
+        text = "\n".join(name.replace(os.sep, "/") for name in names) + end
         with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join(name for name in names if is_source(name)))
+            file.write(text)
 
 
 def _copy_writable(source: str, target: str) -> None:

@@ -1,0 +1,81 @@
+"""``build_ext``: what it puts beside the sources appears whole."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from setuptools_isolated_build import _isolation, _publish
+
+if TYPE_CHECKING:
+    from setuptools import Command as _Base
+
+    from setuptools_isolated_build._isolation import Isolation
+else:
+    _Base = object
+
+__all__ = ["BuildExt"]
+
+
+class BuildExt(_Base):
+    """Mixin: replaces extension modules in the source tree, in place of rewriting them.
+
+    A Python that has the old one mapped would crash, and an import in that moment finds
+    half a file. Nothing is changed for extension modules that go into build_lib.
+    """
+
+    _replaces = False
+
+    def copy_extensions_to_source(self) -> None:
+        """Put the extension modules beside the sources, under a lock.
+
+        For the sake of the stub loaders, of which one build would remove another's
+        (`setuptools.command.build_ext.build_ext._compile_and_remove_stub`).
+        """
+        isolation = _isolation.isolate(self.distribution)
+        if isolation is None:
+            super().copy_extensions_to_source()  # type: ignore[misc]
+            return
+        timeout = isolation.settings.lock_timeout
+        with _publish.lock_for(os.getcwd(), isolation.lock_root, timeout):
+            self._replaces = True
+            try:
+                super().copy_extensions_to_source()  # type: ignore[misc]
+            finally:
+                self._replaces = False
+
+    def copy_file(self, infile: Any, outfile: Any, *args: Any, **kwargs: Any) -> Any:
+        """Copy a file, or replace it if it is one beside the sources."""
+        isolation = self._isolation_to_replace(str(outfile))
+        if isolation is None or not self._is_newer(infile, outfile):
+            return super().copy_file(infile, outfile, *args, **kwargs)
+        with _publish.replacing(str(outfile), isolation.tree) as staged:
+            super().copy_file(infile, staged, *args, **kwargs)
+        return outfile, True
+
+    def _write_stub_file(
+        self,
+        stub_file: str,
+        ext: Any,
+        compile: Any = False,  # noqa: A002, FBT002
+    ) -> None:
+        isolation = self._isolation_to_replace(stub_file)
+        if isolation is None or os.path.exists(stub_file):
+            super()._write_stub_file(stub_file, ext, compile)  # type: ignore[misc]
+            return
+        with _publish.replacing(stub_file, isolation.tree) as staged:
+            super()._write_stub_file(staged, ext)  # type: ignore[misc]
+        if compile:
+            self._compile_and_remove_stub(stub_file)  # type: ignore[attr-defined]
+
+    def _isolation_to_replace(self, path: str) -> Isolation | None:
+        is_file = os.path.basename(path) != "" and not os.path.isdir(path)
+        if not self._replaces or not is_file:
+            return None
+        return _isolation.current(self.distribution)
+
+    def _is_newer(self, source: str, target: str) -> bool:
+        # By setuptools' rule a file that is up to date stays.
+        if self.force or not os.path.exists(target):
+            return True
+        return os.path.getmtime(source) > os.path.getmtime(target)

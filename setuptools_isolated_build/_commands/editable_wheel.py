@@ -1,0 +1,74 @@
+"""``editable_wheel``: a link tree that stays whole, and a wheel that appears whole."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from setuptools_isolated_build import _isolation, _link_tree, _publish
+from setuptools_isolated_build._commands.archive import Archive
+
+__all__ = ["EditableWheel"]
+
+
+class EditableWheel(Archive):
+    """Mixin: keeps builds, and the installs that import from the tree, apart.
+
+    All else that the command makes is in temporary directories of its own.
+    """
+
+    project_dir: str
+    mode: str | None
+    _staging: str | None = None
+
+    def run(self) -> None:
+        """Build, and let the hook's last step publish what has been built."""
+        isolation = _isolation.isolate(self.distribution)
+        super().run()
+        # By hand it is "internal only" and leaves more than an archive in dist_dir.
+        if isolation is not None and self.in_hook():
+            self.publish_by_hook(isolation)
+
+    def _create_wheel_file(self, bdist_wheel: Any) -> Any:
+        isolation = _isolation.current(self.distribution)
+        if isolation is None or (self.mode or "").lower() != "strict":
+            return super()._create_wheel_file(bdist_wheel)  # type: ignore[misc]
+        with _publish.staging_directory(self._build_dir(), isolation.tree) as staging:
+            self._staging = staging
+            try:
+                return super()._create_wheel_file(bdist_wheel)  # type: ignore[misc]
+            finally:
+                self._staging = None
+
+    def _select_strategy(self, *args: Any) -> Any:
+        if self._staging is None:
+            return super()._select_strategy(*args)  # type: ignore[misc]
+        # It empties the directory that it chooses, from which others may be importing.
+        project_dir, self.project_dir = self.project_dir, self._staging
+        try:
+            strategy = super()._select_strategy(*args)  # type: ignore[misc]
+        finally:
+            self.project_dir = project_dir
+        staged = strategy.auxiliary_dir
+        link_tree = type(staged)(self._build_dir(), staged.name)
+        create_links = strategy._create_links  # noqa: SLF001
+
+        def create_and_move(*args: Any) -> None:
+            create_links(*args)
+            self._move(str(staged), str(link_tree))
+            strategy.auxiliary_dir = link_tree  # it says so at the end
+
+        strategy._create_links = create_and_move  # noqa: SLF001
+        strategy.path_entries = [link_tree]  # what the wheel's .pth file names
+        return strategy
+
+    def _build_dir(self) -> str:
+        # Wherever build_base is: the install goes on importing from there.
+        return os.path.join(os.path.abspath(self.project_dir), "build")
+
+    def _move(self, staged: str, link_tree: str) -> None:
+        isolation = _isolation.current(self.distribution)
+        assert isolation is not None
+        timeout = isolation.settings.lock_timeout
+        with _publish.lock_for(link_tree, isolation.lock_root, timeout):
+            _link_tree.bring_up_to_date(link_tree, staged)

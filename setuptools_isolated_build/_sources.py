@@ -1,0 +1,150 @@
+"""What belongs into the list of sources, and what only seems to.
+
+setuptools' list takes in what a ``graft`` or ``global-include`` matches, also what
+other builds have left in the tree, or are about to. It prunes the build_base of its own
+build, which is elsewhere now; and a pristine copy of the tree has none of the rest, so
+neither does the archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import TYPE_CHECKING, Any, Callable
+
+from setuptools.errors import BaseError as DistutilsError
+
+from . import _build_meta, _build_tree
+
+if TYPE_CHECKING:
+    from setuptools import Distribution
+
+    from ._build_tree import BuildTree
+
+__all__ = ["left_over_finder", "without_excluded"]
+
+# Only what builds put into dist/: a project may have files of its own there.
+_RESULT = re.compile(
+    r"\.(whl|egg|zip|rpm|deb|msi|exe|tar(\.\w+)?|tgz)(\.asc|\.sigstore.*)?$"
+)
+_UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
+
+
+def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
+    """Return whether a name in the list of sources is a left-over, as a function.
+
+    Args:
+        egg_info: the finalized command; its egg-info is complete.
+        tree: the build tree of this build, whose siblings may lie in the source tree.
+    """
+    here = os.getcwd()
+    in_tree, private = egg_info.egg_info_in_tree, os.path.abspath(egg_info.egg_info)
+    roots = _roots(egg_info.distribution, tree, here)
+    results = _result_directories(egg_info.distribution)
+    # Its shipped list is what names an unpacked sdist's files, so all of them stay.
+    is_checkout = not os.path.isfile("PKG-INFO")
+    egg_bases = {here, os.path.dirname(in_tree)}
+
+    def is_left_over(name: str) -> bool:
+        if os.path.isabs(name):
+            return False  # the private egg-info, which belongs into its own list
+        path = os.path.abspath(name)
+        if path.startswith(roots) or _is_result(path, results):
+            return True
+        if path.startswith(in_tree + os.sep):
+            # In a checkout the old egg-info may have files that are not made any more.
+            inside = os.path.relpath(path, in_tree)
+            return not os.path.lexists(os.path.join(private, inside))
+        return is_checkout and _is_in_egg_info(path, egg_bases)
+
+    return is_left_over
+
+
+def without_excluded(names: list[str]) -> list[str]:
+    """Return *names* without what MANIFEST.in excludes.
+
+    `setuptools.command.egg_info.manifest_maker` has read it when the egg-info had its
+    private name, which ``prune *.egg-info`` does not match.
+    """
+    template = "MANIFEST.in"
+    if not os.path.isfile(template):
+        return names
+    from distutils.text_file import TextFile
+
+    from setuptools.command.egg_info import FileList
+
+    filelist: Any = FileList()
+    filelist.files = names
+    filelist.allfiles = []
+    file = TextFile(template, join_lines=True, lstrip_ws=True, collapse_join=True)
+    try:
+        for line in file.readlines():
+            with contextlib.suppress(DistutilsError, ValueError):  # it was warned of
+                _exclude(filelist, line)
+    finally:
+        file.close()
+    kept: list[str] = filelist.files
+    return kept
+
+
+def _exclude(filelist: Any, line: str) -> None:
+    action, patterns, directory, whole = filelist._parse_template_line(line)  # noqa: SLF001
+    if action == "exclude":
+        for pattern in patterns:
+            filelist.exclude(pattern)
+    elif action == "recursive-exclude":
+        for pattern in patterns:
+            filelist.recursive_exclude(directory, pattern)
+    elif action == "global-exclude":
+        for pattern in patterns:
+            filelist.global_exclude(pattern)
+    elif action == "prune":
+        filelist.prune(whole)
+
+
+def _roots(dist: Distribution, tree: BuildTree, here: str) -> tuple[str, ...]:
+    build: Any = dist.get_command_obj("build")
+    build.ensure_finalized()
+    # TMPDIR, with the trees of running builds, may lie in the source tree.
+    paths = (
+        getattr(build, "build_base_in_tree", build.build_base),
+        tree.slot,
+        os.path.dirname(tree.slot),
+    )
+    return tuple(
+        os.path.abspath(path) + os.sep
+        for path in paths
+        # A root above the source tree holds all of it, and nothing of it is pruned.
+        if not (here + os.sep).startswith(os.path.abspath(path) + os.sep)
+    )
+
+
+def _result_directories(dist: Distribution) -> set[str]:
+    names = ("sdist", "bdist_wheel", "bdist")
+    commands = [dist.get_command_obj(name, create=False) for name in names]
+    paths = ["dist", *(getattr(command, "dist_dir", None) for command in commands)]
+    hook = _build_meta.running_hook()
+    if hook is not None and hook.result_staging is not None:
+        paths.append(os.path.dirname(hook.result_staging))
+    return {os.path.abspath(path) for path in paths if path}
+
+
+def _is_result(path: str, results: set[str]) -> bool:
+    directory, name = os.path.split(path)
+    if directory in results and (_RESULT.search(name) or name == _UV_MARK):
+        return True
+    while directory != os.path.dirname(directory):
+        directory, name = os.path.split(directory)
+        # With the dot it is nobody else's: in-place extensions are staged elsewhere.
+        if _build_tree.is_staging(name) and (name[0] == "." or directory in results):
+            return True
+    return False
+
+
+def _is_in_egg_info(path: str, egg_bases: set[str]) -> bool:
+    while (parent := os.path.dirname(path)) != path:
+        if path.endswith(".egg-info") and parent in egg_bases:
+            return True
+        path = parent
+    return False
