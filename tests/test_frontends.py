@@ -1,0 +1,176 @@
+"""Real frontends at once, with their own isolated environments, as users run them."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+
+import harness
+import pytest
+import storm
+
+PYPROJECT = """
+    [build-system]
+    requires = ["setuptools", "setuptools-isolated-build"]
+    build-backend = "setuptools.build_meta"
+
+    [project]
+    name = "{0}"
+    version = "1"
+    """
+MEMBER = {
+    "setup.py": """
+        from setuptools import Extension, setup
+        setup(packages=["{0}"], ext_modules=[Extension("{0}.fast", ["{0}/fast.c"])])
+        """,
+    "{0}/__init__.py": "from {0} import fast\n",
+    "{0}/fast.c": """
+        #include <Python.h>
+        static struct PyModuleDef m = {{PyModuleDef_HEAD_INIT, "fast"}};
+        PyMODINIT_FUNC PyInit_fast(void) {{ return PyModule_Create(&m); }}
+        """,
+    "pyproject.toml": PYPROJECT,
+}
+WORKSPACE = (
+    PYPROJECT.format("workspace")
+    + """
+    dependencies = ["one", "two"]
+    [tool.setuptools]
+    packages = []
+    [tool.uv]
+    package = false
+    [tool.uv.sources]
+    one = {workspace = true}
+    two = {workspace = true}
+    [tool.uv.workspace]
+    members = ["one", "two"]
+    """
+)
+TOX = """
+    [tox]
+    env_list = a, b, c, d
+    isolated_build = true
+    [testenv]
+    package = {package}
+    change_dir = {{env_tmp_dir}}
+    wheel_build_env = .pkg-{{env_name}}
+    package_env = .pkg-{{env_name}}
+    commands = python -c "import one; print('imported', one.fast.__name__)"
+    """
+
+
+def member(name, at=""):
+    return {
+        f"{at}{path.format(name)}": text.format(name) for path, text in MEMBER.items()
+    }
+
+
+@pytest.fixture
+def at_once(plugged, wheelhouse, tmp_path):
+    """Run commands at once and return their outputs; all must end well."""
+
+    def run(source, commands, variables=None):
+        runs = []
+        for number, command in enumerate(commands):
+            # A cache each: with one, uv and pip would build once for all.
+            caches = {"UV_CACHE_DIR": str(tmp_path / f"cache-{number}")}
+            links = {
+                "PIP_FIND_LINKS": str(wheelhouse),
+                "UV_FIND_LINKS": str(wheelhouse),
+            }
+            links |= {"PIP_NO_CACHE_DIR": "1", "VIRTUALENV_NO_PERIODIC_UPDATE": "1"}
+            own = variables(number) if variables else {}
+            runs.append(plugged.start(command, source, {**links, **caches, **own}))
+        with harness.many(runs):
+            outputs = [item.finish() for item in runs]
+            for item, output in zip(runs, outputs):
+                assert item.status == 0, output
+        return outputs
+
+    return run
+
+
+def imports(python, module, cwd):
+    """Whether *module* can be imported, from elsewhere."""
+    done = subprocess.run([python, "-c", f"import {module}"], cwd=cwd, timeout=60)
+    return done.returncode == 0
+
+
+def test_uv_sync_of_a_workspace(project, plugged, at_once, tmp_path):
+    """Two editable members, into two environments at once."""
+    files = {
+        **member("one", "one/"),
+        **member("two", "two/"),
+        "pyproject.toml": WORKSPACE,
+    }
+    source = project(files)
+    uv = [str(plugged.python), "-m", "uv"]
+    at_once(source, [[*uv, "lock", "--python", str(plugged.python)]])
+    before = harness.listing(source)
+    at_once(
+        source,
+        [[*uv, "sync", "--frozen", "--python", str(plugged.python)]] * 2,
+        lambda number: {"UV_PROJECT_ENVIRONMENT": str(tmp_path / f"env-{number}")},
+    )
+    for number in range(2):
+        python = tmp_path / f"env-{number}" / "bin" / "python"
+        assert imports(python, "one, two", tmp_path)
+    after = harness.listing(source)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed - storm.in_tree_products(changed) == set()
+
+
+def test_pip_install_editable(project, plugged, at_once, tmp_path):
+    """Into two environments at once."""
+    source = project(member("one"))
+    pythons = []
+    for number in range(2):
+        place = tmp_path / f"env-{number}"
+        subprocess.run([plugged.python, "-m", "venv", place], check=True, timeout=300)
+        pythons.append(str(place / "bin" / "python"))
+    before = harness.listing(source)
+    at_once(source, [[p, "-m", "pip", "install", "-v", "-e", "."] for p in pythons])
+    for python in pythons:
+        assert imports(python, "one", tmp_path)
+    after = harness.listing(source)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed - storm.in_tree_products(changed) == set()
+
+
+@pytest.mark.parametrize("frontend", ["build", "uv"])
+def test_sdist_and_the_wheel_from_it(frontend, plugged, at_once, tmp_path):
+    """Three at once, into one result directory: each archive whole, and right."""
+    source = harness.copy(harness.EXAMPLES / "c-extension", tmp_path / "project")
+    out = str(tmp_path / "out")
+    command = {
+        "build": ["build", "--outdir", out, str(source)],
+        "uv": ["uv", "build", "--python", str(plugged.python), "--out-dir", out]
+        + [str(source)],
+    }[frontend]
+    before = harness.listing(source)
+    at_once(source, [[str(plugged.python), "-m", *command]] * 3)
+    assert harness.listing(source) == before
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    wheel, sdist = (name for name in names if name != ".gitignore")
+    with tarfile.open(tmp_path / "out" / sdist) as archive:
+        assert archive.getnames()
+    names = [name for name, *_ in harness.wheel_contents(tmp_path / "out" / wheel)]
+    assert any(name.endswith((".so", ".pyd")) for name in names)
+
+
+@pytest.fixture(scope="session")
+def tox(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tox")
+    return harness.Environment.create(path, "tox")
+
+
+@pytest.mark.parametrize("package", ["wheel", "editable"])
+def test_tox_in_parallel(package, project, tox, at_once, tmp_path):
+    """``tox -p``, each environment building the package for itself."""
+    source = project({**member("one"), "tox.ini": TOX.format(package=package)})
+    command = [str(tox.python), "-m", "tox", "-p", "all", "--workdir"]
+    (output,) = at_once(source, [[*command, str(tmp_path / "tox")]])
+    assert output.count("OK") >= 4
+    left = {path.name for path in source.iterdir()} - {".venv"}  # tox's own
+    assert left == {"setup.py", "pyproject.toml", "tox.ini", "one"}
+    assert any(source.rglob("*.so")) == (package == "editable")
