@@ -60,6 +60,10 @@ IN_TREE = frozenset(
 _ALMOST_NOTHING = 2 << 20  # bytes; compilers remove what they could not finish
 
 
+# Nor can these share their products, which are not made from what lies in build/.
+_TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
+
+
 class Isolation(NamedTuple):
     """How a distribution's build is kept apart. Picklable, as distributions are.
 
@@ -165,7 +169,7 @@ def within(dist: Distribution) -> Iterator[None]:
     Raises:
         DiskFullError: in place of what the block has raised, if that was the reason.
     """
-    if not IN_TREE.isdisjoint(requested(dist)) and running_hook() is None:
+    if not _TAKE_TURNS.isdisjoint(requested(dist)) and running_hook() is None:
         take_turn(dist)
     failed = True
     try:

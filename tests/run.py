@@ -6,6 +6,7 @@ git), installs the plugin's wheel and the test tools into it, and runs pytest th
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import harness
 
-TOOLS = ("pytest>=8", "hypothesis")
+TOOLS = ("pytest>=8", "pytest-xdist", "hypothesis")
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +29,9 @@ def main(arguments: list[str]) -> int:
         subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
     # Not ``python -m pytest``, which would find the checkout before the wheel.
     pytest = environment.python.with_name("pytest")
-    return subprocess.call([pytest, *arguments], cwd=harness.REPOSITORY)
+    # Most tests wait for one build; two workers keep two cores busy.
+    workers = ["-n", str(min(os.cpu_count() or 1, 4))]
+    return subprocess.call([pytest, *workers, *arguments], cwd=harness.REPOSITORY)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ from setuptools_isolated_build._commands.archive import Archive
 __all__ = ["EditableWheel"]
 
 
+# Of `setuptools.command.editable_wheel._LinkTree`, from 64.0.3 to 84.2.1.
+_KNOWN = ("_create_links", "auxiliary_dir", "path_entries")
+
+
 class EditableWheel(Archive):
     """Mixin: keeps builds, and the installs that import from the tree, apart.
 
@@ -49,6 +53,12 @@ class EditableWheel(Archive):
             strategy = super()._select_strategy(*args)  # type: ignore[misc]
         finally:
             self.project_dir = project_dir
+        if not all(hasattr(strategy, name) for name in _KNOWN):
+            _isolation.tell(
+                "the link tree is made as this setuptools does it: "
+                "it has no step that is known here"
+            )
+            return super()._select_strategy(*args)  # type: ignore[misc]
         staged = strategy.auxiliary_dir
         link_tree = type(staged)(self._build_dir(), staged.name)
         create_links = strategy._create_links  # noqa: SLF001
