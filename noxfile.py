@@ -37,13 +37,21 @@ def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
 
 
 @nox.session
+def generators(session: nox.Session) -> None:
+    """500 wheels of each example by the hooks, 100 by each frontend, 500 of all."""
+    command = ["tests/run.py", "--generators", "tests/test_generators.py"]
+    session.run("python", *command, *session.posargs)
+
+
+@nox.session
 def stress(session: nox.Session) -> None:
-    """500 builds of each example by the hooks, 100 by each frontend and mixed."""
+    """500 wheels of each example by the hooks, 100 by each frontend; 500 of all hooks."""
     session.run("python", "examples/demo.py", "--frontend=hook", "--builds=500")
-    others = [
-        f"--frontend={name}" for name in ("setup.py", "pip", "build", "uv", "mixed")
-    ]
+    names = ("setup.py", "pip", "build", "uv", "mixed")
+    others = [f"--frontend={name}" for name in names]
     session.run("python", "examples/demo.py", "--builds=100", *others)
+    session.run("python", "examples/demo.py", "--builds=500", "--frontend=all hooks")
+    session.run("python", "examples/demo.py", "--builds=500", "--each-hook")
 
 
 @nox.session

@@ -61,9 +61,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--frontend", action="append", choices=FRONTENDS
     )
+    parser.add_argument(
+        "--each-hook", action="store_true", help="each hook of setuptools.build_meta alone"
+    )
     parser.add_argument("--setuptools", default="", help="a release, or the newest")
     parser.add_argument("--only", choices=["with", "without"], help="one half of it")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.each_hook:
+        options.frontend = [*(options.frontend or ()), *harness.HOOKS]
+    return options
 
 
 def prepare(place: Path, release: str) -> dict[str, harness.Environment]:

@@ -20,7 +20,7 @@ setup(
 """
 
 
-def racing_project(project, code: str, ext: bool = False) -> Path:
+def racing_project(project, code: str) -> Path:
     """Make a project whose commands, in *code*, meet."""
     setup_py = (
         "import os\nfrom setuptools import Extension, setup\n"
@@ -52,7 +52,8 @@ class Racers:
         self.runs: dict[str, harness.Run] = {}
 
     def start(self, who: str, hook: str = "build_wheel") -> None:
-        arguments = [hook] + ([str(self.out / who)] if hook == "build_wheel" else [])
+        makes = hook.startswith("build_")
+        arguments = [hook] + ([str(self.out / who)] if makes else [])
         command = [*self.environment.command("hook", self.source, self.out)[:3]]
         variables = {**self.meeting.variables, "WHO": who}
         self.runs[who] = self.environment.start(
@@ -228,6 +229,102 @@ if "egg_info" in __import__("sys").argv and WHO != "nobody":
     names = [name for name, *_ in harness.wheel_contents(wheel)]
     assert ("p/one.dat" in names) == both.plugged
     assert (harness.listing(source) == before) == both.plugged
+
+
+def test_release_tree(project, racers, meeting):
+    """One sdist removes the release tree from which the other is about to pack."""
+    source = racing_project(
+        project,
+        """
+from setuptools.command.sdist import sdist
+class meeting_sdist(sdist):
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        meet(WHO)
+cmdclass["sdist"] = meeting_sdist
+""",
+    )
+    before = harness.listing(source)
+    both = racers(source)
+    both.start("first", "build_sdist")
+    assert meeting.arrival() == "first"
+    both.start("second", "build_sdist")
+    assert meeting.arrival() == "second"
+    meeting.let_go("second")
+    assert both.finish("second"), both.said
+    meeting.let_go("first")
+    assert both.finish("first") == both.plugged, both.said
+    if both.plugged:
+        archives = [next((both.out / who).iterdir()) for who in both.runs]
+        first, second = map(harness.archive_contents, archives)
+        assert first == second
+        assert any(name.endswith("p/one.dat") for name, *_ in first)
+    assert (harness.listing(source) == before) == both.plugged
+
+
+def test_setup_cfg_in_the_release_tree(project, racers, meeting):
+    """One sdist reads the setup.cfg that the other is writing, and ships it empty."""
+    source = racing_project(
+        project,
+        """
+from setuptools.command import setopt
+edit_config = setopt.edit_config
+def slow_edit_config(filename, settings, *args):
+    if WHO == "first":
+        with open(filename, "rb") as file:
+            text = file.read()
+        open(filename, "wb").close()
+        meet("first")
+        with open(filename, "wb") as file:
+            file.write(text)
+    edit_config(filename, settings, *args)
+setopt.edit_config = slow_edit_config
+from setuptools.command import egg_info
+egg_info.edit_config = slow_edit_config
+""",
+    )
+    (source / "setup.cfg").write_text("[tool:mine]\nkey = value\n")
+    both = racers(source)
+    both.start("first", "build_sdist")
+    assert meeting.arrival() == "first"
+    both.start("second", "build_sdist")
+    assert both.finish("second"), both.said
+    (sdist,) = (both.out / "second").glob("*.tar.gz")
+    contents = {name: data for name, *_, data in harness.archive_contents(sdist)}
+    (setup_cfg,) = (data for name, data in contents.items() if "setup.cfg" in name)
+    assert (b"key = value" in setup_cfg) == both.plugged
+    meeting.let_go("first")
+    assert both.finish("first") == both.plugged, both.said
+
+
+def test_extension_beside_the_sources(project, racers, meeting):
+    """One build rewrites the extension module that somebody imports."""
+    source = racing_project(
+        project,
+        """
+from distutils import file_util
+def meeting_open(path, mode="r", *args, **kwargs):
+    file = open(path, mode, *args, **kwargs)
+    if WHO == "second" and "w" in mode and "fast." in os.path.basename(path):
+        meet(WHO)
+    return file
+file_util.open = meeting_open
+extensions.append(Extension("p.fast", ["p/fast.c"]))
+""",
+    )
+    both = racers(source)
+    both.start("first", "build_editable")
+    assert both.finish("first"), both.said
+    harness.run_python(both.environment, "import p.fast", source)
+    both.start("second", "build_editable")
+    assert meeting.arrival() == "second"
+    importing = both.environment.start(
+        [str(both.environment.python), "-c", "import p.fast"], source
+    )
+    output = importing.finish()
+    assert (importing.status == 0) == both.plugged, output
+    meeting.let_go("second")
+    assert both.finish("second"), both.said
 
 
 PUBLICATION = """
