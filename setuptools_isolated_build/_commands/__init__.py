@@ -14,6 +14,7 @@ __all__ = ["isolated"]
 _MIXINS = {
     "bdist_wheel": "BdistWheel",
     "build": "Build",
+    "build_clib": "BuildClib",
     "build_ext": "BuildExt",
     "editable_wheel": "EditableWheel",
     "egg_info": "EggInfo",

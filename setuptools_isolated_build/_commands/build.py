@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _isolation
+from setuptools_isolated_build import _compiler, _isolation
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
 else:
     _Base = object
 
-__all__ = ["Build"]
+__all__ = ["Build", "map_prefix"]
 
 _ARCHIVES = {"bdist_wheel", "editable_wheel", "sdist"}
 # The egg-info in the tree says nothing about where build_base is wanted.
@@ -64,3 +64,12 @@ class Build(_Base):
             value = getattr(self, name, None)
             if value and not _isolation.stated_by_user(dist, "build", name):
                 setattr(self, name, os.path.join(self.build_base, value))
+
+
+def map_prefix(command: Any) -> None:
+    """Keep the path of a private build_base out of what *command* compiles."""
+    isolation = _isolation.current(command.distribution)
+    build = command.get_finalized_command("build")
+    if isolation is not None and build.build_base == isolation.tree.build_base:
+        in_tree = build.build_base_in_tree
+        _compiler.map_prefix(command.compiler, build.build_base, in_tree)

@@ -1,4 +1,4 @@
-"""``build_ext``: what it puts beside the sources appears whole."""
+"""``build_ext``: the same bytes, and what it puts beside the sources appears whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _isolation, _publish
+from setuptools_isolated_build._commands.build import map_prefix
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -21,10 +22,16 @@ class BuildExt(_Base):
     """Mixin: replaces extension modules in the source tree, in place of rewriting them.
 
     A Python that has the old one mapped would crash, and an import in that moment finds
-    half a file. Nothing is changed for extension modules that go into build_lib.
+    half a file.
     """
 
+    compiler: Any
     _replaces = False
+
+    def build_extensions(self) -> None:
+        """Build them with a compiler that maps the build tree's path."""
+        map_prefix(self)
+        super().build_extensions()  # type: ignore[misc]
 
     def copy_extensions_to_source(self) -> None:
         """Put the extension modules beside the sources, under a lock.

@@ -1,0 +1,160 @@
+"""Compiled bytes: the build tree's path is not in them, whatever was generated there."""
+
+from __future__ import annotations
+
+import shutil
+
+import harness
+import pytest
+
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+# Sources, a header and a library, generated in build_temp as cffi, swig and others do.
+GENERATING = """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+    from setuptools.command.build_clib import build_clib
+
+    MODULE = '''
+    #include <assert.h>
+    #include <Python.h>
+    #include "generated.h"
+    int library(void);
+    static const char *file = __FILE__;
+    static PyObject *where(PyObject *self, PyObject *args) {
+        assert(answer() == 42);
+        return PyUnicode_FromFormat("%s %d", file, library());
+    }
+    static PyMethodDef methods[] = {{"where", where, METH_NOARGS, ""}, {0}};
+    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "NAME", 0, -1, methods};
+    PyMODINIT_FUNC PyInit_NAME(void) { return PyModule_Create(&m); }
+    '''
+
+    def generate(directory, name, text):
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    class generating_clib(build_clib):
+        def build_libraries(self, libraries):
+            for _, info in libraries:
+                text = "int library(void) { return __FILE__[0] != 0; }\\n"
+                info["sources"] = [generate(self.build_temp, "library.c", text)]
+            super().build_libraries(libraries)
+
+    class generating(build_ext):
+        def run(self):
+            self.run_command("build_clib")
+            for ext in self.extensions:
+                name = ext.name.rpartition(".")[2]
+                text = MODULE.replace("NAME", name)
+                if name == "plus":
+                    text = text.replace("int library", 'extern "C" int library')
+                suffix = "cpp" if name == "plus" else "c"
+                include = os.path.join(self.build_temp, "include")
+                ext.sources = [
+                    generate(self.build_temp, name + "." + suffix, text)]
+                ext.include_dirs.append(include)
+                header = "static int answer(void) { return __FILE__[0] ? 42 : 0; }\\n"
+                generate(include, "generated.h", header)
+            super().run()
+
+    setup(name="n", version="1", packages=["p"],
+          libraries=[("library", {"sources": ["library.c"]})],
+          cmdclass={"build_ext": generating, "build_clib": generating_clib},
+          ext_modules=[Extension("p.plain", ["x.c"], undef_macros=["NDEBUG"]),
+                       Extension("p.plus", ["x.cpp"], undef_macros=["NDEBUG"])])
+    """
+FILES = {
+    "setup.py": GENERATING,
+    "p/__init__.py": "",
+    "library.c": "",
+    "x.c": "",
+    "x.cpp": "",
+}
+
+
+def variables(compiler):
+    plus = {"gcc": "g++", "clang": "clang++"}[compiler]
+    return {"CC": compiler, "CXX": plus, "LDSHARED": f"{compiler} -shared"}
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_generated_sources(compiler, project, same_wheel):
+    """The bytes of a build without the plugin."""
+    same_wheel(project(FILES), variables=variables(compiler))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_ten_build_trees(compiler, project, plain, plugged, tmp_path):
+    """Ten at once, in ten of them: ten wheels with the same bytes."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected", variables(compiler))
+    runs = [
+        plugged.start(
+            plugged.command("hook", source, tmp_path / str(number)),
+            source,
+            variables(compiler),
+        )
+        for number in range(10)
+    ]
+    with harness.many(runs):
+        outputs = [run.finish() for run in runs]
+        assert [run.status for run in runs] == [0] * 10, outputs
+    trees = {
+        line
+        for text in outputs
+        for line in text.splitlines()
+        if "isolated build:" in line
+    }
+    assert len(trees) > 1
+    for number in range(10):
+        (wheel,) = (tmp_path / str(number)).glob("*.whl")
+        assert wheel.read_bytes() == expected.read_bytes()
+
+
+def test_flags_stay_as_they_are(project, plain, plugged, tmp_path):
+    """The interpreter's, the project's and the user's: none gone, none moved."""
+    source = project(FILES)
+    lines = []
+    for environment in (plain, plugged):
+        run = environment.start(
+            environment.command("hook", source, tmp_path / "out"),
+            source,
+            {"CFLAGS": "-O1 -DUSER=1", "CPPFLAGS": "-DPRE=2"},
+        )
+        output = run.finish()
+        assert run.status == 0, output
+        (line,) = (
+            line for line in output.splitlines() if "-c " in line and "plain.c" in line
+        )
+        lines.append(
+            line.replace(str(environment.python.parent.parent), "venv").split()
+        )
+        shutil.rmtree(source / "build", ignore_errors=True)
+    theirs, ours = lines
+    for words in lines:
+        del words[words.index("-o") + 1]  # an object, whose name is nowhere in it
+    option = ours.pop()
+    private = option.partition("=")[2].rpartition("=")[0]
+    assert option == f"-ffile-prefix-map={private}=build"
+    assert [word.replace(private, "build") for word in ours] == theirs
+
+
+def test_a_compiler_without_the_option(project, plugged, tmp_path):
+    """It is left alone."""
+    old = tmp_path / "old-cc"
+    refuse = 'case "$*" in *-ffile-prefix-map*) exit 1;; esac'
+    old.write_text(f'#!/bin/sh\n{refuse}\nexec cc "$@"\n')
+    old.chmod(0o755)
+    source = project(FILES)
+    output = plugged.start(
+        plugged.command("hook", source, tmp_path / "out"),
+        source,
+        {"CC": str(old), "LDSHARED": "cc -shared"},
+    )
+    text = output.finish()
+    assert output.status == 0, text
+    assert "-ffile-prefix-map" not in text
