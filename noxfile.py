@@ -37,15 +37,8 @@ def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
 
 
 @nox.session
-def generators(session: nox.Session) -> None:
-    """500 wheels of each example by the hooks, 100 by each frontend, 500 of all."""
-    command = ["tests/run.py", "--generators", "tests/test_generators.py"]
-    session.run("python", *command, *session.posargs)
-
-
-@nox.session
 def stress(session: nox.Session) -> None:
-    """500 wheels of each example by the hooks, 100 by each frontend; 500 of all hooks."""
+    """500 wheels of each example by the hooks, 100 by each frontend, 500 of all."""
     session.run("python", "examples/demo.py", "--frontend=hook", "--builds=500")
     names = ("setup.py", "pip", "build", "uv", "mixed")
     others = [f"--frontend={name}" for name in names]
@@ -64,6 +57,25 @@ def demo(session: nox.Session) -> None:
 def overhead(session: nox.Session) -> None:
     """What isolation costs."""
     session.run("python", "benchmarks/overhead.py", *session.posargs)
+
+
+@nox.session
+def upstream(session: nox.Session) -> None:
+    """Setuptools' own tests, with the plugin beside it."""
+    session.run("python", "tests/upstream.py", *session.posargs)
+
+
+@nox.session
+def generators(session: nox.Session) -> None:
+    """Builds at once beside setuptools-scm, pbr, Cython, cffi and others."""
+    command = ["tests/run.py", "--generators", "tests/test_generators.py"]
+    session.run("python", *command, *session.posargs)
+
+
+@nox.session
+def corpus(session: nox.Session) -> None:
+    """Real projects, byte for byte; with names, those."""
+    session.run("python", "tests/corpus.py", *session.posargs)
 
 
 @nox.session

@@ -1,8 +1,8 @@
 """Keep the build tree's path out of what is compiled there.
 
-Sources that are generated in build_temp (cffi, swig, Cython on request) are given to the
-compiler by their absolute path now, which debug information and ``__FILE__`` repeat. The
-path is mapped to the one that they would have without us: ``build/temp.…``.
+Sources that are generated in build_temp (cffi, swig, Cython on request) are given to
+the compiler by their absolute path now, which debug information and ``__FILE__``
+repeat. The path is mapped to the one that they would have without us: ``build/temp.…``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SECONDS = 60
 def map_prefix(compiler: Any, private: str, in_tree: str) -> None:
     """Let *compiler* write *in_tree* for *private* into what it compiles.
 
-    With gcc 8, clang 10 and later. Only compilations whose arguments name *private* get
-    the option, at their end: the flags of the interpreter, the project and the user stay
-    as they are.
+    With gcc 8, clang 10 and later. Only compilations whose arguments name *private*
+    get the option, at their end: the flags of the interpreter, the project and the user
+    stay as they are.
 
     Args:
-        compiler: what distutils compiles with; all but its Unix compilers are left alone.
+        compiler: what distutils compiles with; all but its Unix compilers stay alone.
         private: the absolute path of the build_base in use.
         in_tree: the build_base without us.
     """
@@ -59,7 +59,7 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
 def _accepts(command: tuple[str, ...], option: str) -> bool:
     syntax_only = [*command, option, "-fsyntax-only", "-x", "c", "-"]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  # what distutils would run
             syntax_only,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -34,6 +34,10 @@ def finalize_distribution_options(dist: Distribution) -> None:
         _isolation.take_turn(dist, only_if_set=True)
 
 
+# Before all others: setuptools-scm writes the version file in its own.
+finalize_distribution_options.order = -1_000_000  # type: ignore[attr-defined]
+
+
 def _mentions_turns(dist: Distribution) -> bool:
     # Importing what reads the settings would cost each Distribution() milliseconds.
     if "SETUPTOOLS_ISOLATED_BUILD_TAKE_TURNS" in os.environ:

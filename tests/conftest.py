@@ -20,12 +20,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--setuptools", default="", help="the release to build with, or the newest"
     )
     parser.addoption("--builds", type=int, default=10, help="builds per stress test")
+    parser.addoption(
+        "--generators", action="store_true", help="test beside other projects' tools"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     tested = Path(setuptools_isolated_build.__file__)
     if harness.REPOSITORY / "setuptools_isolated_build" in tested.parents:
         pytest.exit("the installed wheel is tested, not the checkout: see tests/run.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # It installs all of these tools.
+    is_left_out = not config.getoption("--generators")
+    return (collection_path.name == "test_generators.py" and is_left_out) or None
 
 
 @pytest.fixture(scope="session")

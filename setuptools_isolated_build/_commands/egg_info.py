@@ -187,10 +187,12 @@ class EggInfo(_Base):
             # private egg-info out of the archive, without an error.
             names_in_tree = {path: name for name, path in self.private_files().items()}
             kept = [names_in_tree.get(os.path.normpath(name), name) for name in kept]
-            own = sorted({*names_in_tree.values()}.intersection(kept))
-            gone = {*own}.difference(_sources.without_excluded(own))
-            # as FileList.sort and remove_duplicates do
-            kept = sorted({*kept} - gone, key=os.path.split)
+            # setuptools grafts its directory; pbr takes what it finds in the tree.
+            own = {*names_in_tree.values()}
+            if not own.isdisjoint(kept):
+                gone = own.difference(_sources.without_excluded(sorted(own)))
+                # as FileList.sort and remove_duplicates do
+                kept = sorted({*kept, *own} - gone, key=os.path.split)
         return kept
 
     def _write_sources(self, is_left_over: Callable[[str], bool]) -> None:

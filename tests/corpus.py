@@ -1,0 +1,359 @@
+"""Real projects, byte for byte: what setuptools makes of them without and with the plugin.
+
+    python tests/corpus.py [--place DIRECTORY] [--differences DIRECTORY] [NAME ...]
+
+For each project of ``corpus.csv`` (sdists from PyPI; NAMEs choose some): the wheel and the
+sdist, built twice without the plugin, once with it, and four at once with it in one tree,
+from fresh trees at the same path. What differs from run to run without the plugin is told
+apart from what the plugin changes. Downloads are kept in --place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import harness
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CORPUS = Path(__file__).with_name("corpus.csv")
+# They are built in CI as well.
+QUICK = ("six", "MarkupSafe", "requests")
+HEADER = ("project", "version", "wheel", "sdist", "at once", "tree", "seconds")
+LEGACY = {
+    "requires": ["setuptools"],
+    "build-backend": "setuptools.build_meta:__legacy__",
+}
+KINDS = ("wheel", "sdist")
+GOOD = ("same", "untouched", "as without")
+VARIES = "varies without"
+
+
+class NotBuiltError(Exception):
+    """A project that this machine cannot build without the plugin either."""
+
+
+@dataclass
+class Place:
+    """Where things are: the same paths for every build, since binaries name them."""
+
+    directory: Path
+    plugin: Path  # on PYTHONPATH of the builds that have it
+    differences: Path
+
+    @property
+    def downloads(self) -> Path:
+        return self.directory / "downloads"
+
+    @property
+    def source(self) -> Path:
+        return self.directory / "source"
+
+    @property
+    def tmp(self) -> Path:
+        return self.directory / "tmp"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Build real projects.")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
+    parser.add_argument(
+        "--place", type=Path, default=Path(tempfile.gettempdir(), "corpus")
+    )
+    parser.add_argument("--differences", type=Path, default=Path("corpus-differences"))
+    options = parser.parse_args(arguments)
+    with CORPUS.open(encoding="utf-8", newline="") as file:
+        projects = {row["name"]: row["version"] for row in csv.DictReader(file)}
+    names = options.names or (QUICK if options.quick else list(projects))
+    place = prepare(options.place.resolve(), options.differences.resolve())
+    rows = []
+    for number, name in enumerate(names, 1):
+        started = time.perf_counter()
+        try:
+            results = examine(name, projects[name], place)
+        except (
+            NotBuiltError,
+            AssertionError,
+            OSError,
+            subprocess.SubprocessError,
+        ) as exc:
+            results = ["not built"] + [""] * 3
+            write_difference(place, name, "not-built", [str(exc)])
+        seconds = f"{time.perf_counter() - started:.0f}"
+        rows.append((name, projects[name], *results, seconds))
+        say(f"{number} of {len(names)}: " + "  ".join(map(str, rows[-1])))
+    print_table([HEADER, *rows])
+    bad = [row for row in rows if not {*row[2:6]} <= {*GOOD, VARIES, ""}]
+    bad = [row for row in bad if row[2] != "not built"]
+    same = sum({*row[2:6]} <= {*GOOD} for row in rows)
+    unbuilt = sum(row[2] == "not built" for row in rows)
+    print(
+        f"\n{len(rows)} projects: {same} the same in all, {len(bad)} with differences, "
+        f"{len(rows) - same - len(bad) - unbuilt} that vary without the plugin, "
+        f"{unbuilt} not built without it."
+    )
+    return 1 if bad else 0
+
+
+def prepare(directory: Path, differences: Path) -> Place:
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(differences, ignore_errors=True)
+    plugin = directory / "plugin"
+    shutil.rmtree(plugin, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as wheelhouse:
+        wheel = harness.build_plugin(sys.executable, Path(wheelhouse))
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        pip += ["--target", str(plugin), str(wheel), "fasteners"]
+        subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
+    return Place(directory, plugin, differences)
+
+
+def examine(name: str, version: str, place: Place) -> list[str]:
+    """Build one project in all the ways; return what the table says of it."""
+    sdist = download(name, version, place)
+    environment = make_environment(sdist, place)
+    first = {kind: build(environment, sdist, kind, place) for kind in KINDS}
+    again = {kind: build(environment, sdist, kind, place) for kind in KINDS}
+    plugged = {
+        kind: build(environment, sdist, kind, place, plugged=True) for kind in KINDS
+    }
+    results = [
+        VARIES
+        if not same(kind, first[kind][0], again[kind][0])
+        else compare(place, name, kind, first[kind][0], plugged[kind][0])
+        for kind in KINDS
+    ]
+    at_once = four_at_once(environment, sdist, place)
+    different = {
+        compare(place, name, f"{kind}-at-once", first[kind][0], archive)
+        for kind, archive in at_once
+        if results[KINDS.index(kind)] != VARIES
+    } or {VARIES}
+    own = {
+        path for kind in KINDS for path in first[kind][1] if not is_of_setuptools(path)
+    }
+    touched = {path for kind in KINDS for path in plugged[kind][1]}
+    if touched - own:
+        write_difference(place, name, "tree", sorted(touched - own))
+    tree = "touched" if touched - own else "as without" if touched else "untouched"
+    return [*results, "same" if different == {"same"} else different.pop(), tree]
+
+
+def download(name: str, version: str, place: Place) -> Path:
+    place.downloads.mkdir(exist_ok=True)
+    directory = place.downloads / f"{name}-{version}"
+    if not directory.exists():
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        pip += [
+            "--no-binary",
+            ":all:",
+            "--dest",
+            f"{directory}.part",
+            f"{name}=={version}",
+        ]
+        shutil.rmtree(f"{directory}.part", ignore_errors=True)
+        run = subprocess.run(
+            pip, capture_output=True, text=True, timeout=harness.TIMEOUT, check=False
+        )
+        if run.returncode:
+            raise NotBuiltError(run.stderr)
+        Path(f"{directory}.part").replace(directory)
+    (sdist,) = directory.iterdir()
+    return sdist
+
+
+def unpack(sdist: Path, place: Place) -> Path:
+    shutil.rmtree(place.source, ignore_errors=True)
+    place.source.mkdir()
+    if sdist.suffix == ".zip":
+        with ZipFile(sdist) as archive:
+            archive.extractall(place.source)
+    else:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(place.source)
+    (tree,) = place.source.iterdir()
+    return tree
+
+
+def make_environment(sdist: Path, place: Place) -> harness.Environment:
+    """Install what the project needs to be built, by its own word and its hooks'."""
+    path = place.directory / "environment"
+    shutil.rmtree(path, ignore_errors=True)
+    tree = unpack(sdist, place)
+    pyproject = tree / "pyproject.toml"
+    system = LEGACY
+    if pyproject.exists():
+        system = tomllib.loads(pyproject.read_text(encoding="utf-8")).get(
+            "build-system", LEGACY
+        )
+    environment = harness.Environment.create(path, *system["requires"])
+    code = (
+        "import build, sys; builder = build.ProjectBuilder('.')\n"
+        "for kind in ('wheel', 'sdist'):\n"
+        "    for name in builder.get_requires_for_build(kind): print('needs:', name)\n"
+    )
+    run = environment.start([str(environment.python), "-c", code], tree)
+    output = run.finish()
+    if run.status:
+        raise NotBuiltError(output)
+    needs = {line[7:] for line in output.splitlines() if line.startswith("needs: ")}
+    if needs:
+        pip = [environment.python, "-m", "pip", "install", "--quiet", *sorted(needs)]
+        subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
+    return environment
+
+
+def start(
+    environment: harness.Environment,
+    tree: Path,
+    kind: str,
+    out: Path,
+    place: Place,
+    *,
+    plugged: bool,
+) -> harness.Run:
+    command = [str(environment.python), "-m", "build", "--no-isolation"]
+    command += ["--skip-dependency-check", f"--{kind}", "--outdir", str(out), str(tree)]
+    variables = {"TMPDIR": str(place.tmp)}
+    if plugged:
+        variables["PYTHONPATH"] = str(place.plugin)
+    return environment.start(command, tree, variables)
+
+
+def build(
+    environment: harness.Environment,
+    sdist: Path,
+    kind: str,
+    place: Place,
+    *,
+    plugged: bool = False,
+) -> tuple[Path, set[str]]:
+    """Build one archive from a fresh tree; return it and what has changed in the tree."""
+    tree = unpack(sdist, place)
+    place.tmp.mkdir(exist_ok=True)
+    out = Path(tempfile.mkdtemp(dir=place.directory, prefix="out-"))
+    before = harness.listing(tree)
+    run = start(environment, tree, kind, out, place, plugged=plugged)
+    output = run.finish()
+    if run.status:
+        if plugged:
+            raise AssertionError("with the plugin: " + output)
+        raise NotBuiltError(output)
+    if plugged and "isolated build: " not in output:
+        # "build" shows what the backend prints, so it was not at work.
+        raise AssertionError("the plugin was not active: " + output)
+    after = harness.listing(tree)
+    names = {
+        name for name in before.keys() | after if before.get(name) != after.get(name)
+    }
+    changed = {
+        name
+        for name in names
+        if not (tree / name).is_dir() or name not in before.keys() & after
+    }
+    (archive,) = (
+        path for path in out.iterdir() if path.suffix in (".whl", ".gz", ".zip")
+    )
+    return archive, changed
+
+
+def four_at_once(
+    environment: harness.Environment, sdist: Path, place: Place
+) -> list[tuple[str, Path]]:
+    """Build two wheels and two sdists at once in one tree, with the plugin."""
+    tree = unpack(sdist, place)
+    kinds = [*KINDS, *KINDS]
+    outs = [Path(tempfile.mkdtemp(dir=place.directory, prefix="out-")) for _ in kinds]
+    runs = [
+        start(environment, tree, kind, out, place, plugged=True)
+        for kind, out in zip(kinds, outs)
+    ]
+    archives = []
+    with harness.many(runs):
+        for kind, run, out in zip(kinds, runs, outs):
+            output = run.finish()
+            if run.status:
+                raise AssertionError("four at once: " + output)
+            archives.append((kind, next(iter(out.iterdir()))))
+    return archives
+
+
+def is_of_setuptools(name: str) -> bool:
+    """Whether setuptools alone puts this path into the tree."""
+    parts = name.split("/")
+    return parts[0] == "build" or any(part.endswith(".egg-info") for part in parts)
+
+
+def same(kind: str, one: Path, other: Path) -> bool:
+    if one.name != other.name:
+        return False
+    if kind == "wheel":
+        return one.read_bytes() == other.read_bytes()
+    return harness.archive_contents(one) == harness.archive_contents(other)
+
+
+def compare(place: Place, name: str, what: str, expected: Path, archive: Path) -> str:
+    """Return "same" or "differs", and write down how."""
+    if same(what.split("-", maxsplit=1)[0], expected, archive):
+        return "same"
+    lines = [
+        [
+            f"{[part for part in entry if not isinstance(part, bytes)]}"
+            for entry in entries
+        ]
+        for entries in map(harness.archive_contents, (expected, archive))
+    ]
+    diff = list(difflib.unified_diff(*lines, "without", "with", lineterm=""))
+    by_name = [
+        {entry[0]: entry[-1] for entry in harness.archive_contents(path)}
+        for path in (expected, archive)
+    ]
+    for member in sorted(by_name[0].keys() & by_name[1]):
+        ours, theirs = (contents[member] for contents in by_name)
+        if ours != theirs:
+            diff += [f"contents of {member}:"]
+            texts = [
+                data.decode("utf-8", "backslashreplace").splitlines()
+                for data in (ours, theirs)
+                if isinstance(data, bytes)
+            ]
+            diff += list(difflib.unified_diff(*texts, lineterm="", n=0))[:40]
+    write_difference(place, name, what, diff or ["the archives differ in bytes only"])
+    return "differs"
+
+
+def write_difference(place: Place, name: str, what: str, lines: list[str]) -> None:
+    place.differences.mkdir(parents=True, exist_ok=True)
+    path = place.differences / f"{name}-{what}.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
+
+
+def say(message: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main())
