@@ -7,7 +7,6 @@ the tree. It is one for each tree: builds of different trees may run inside each
 
 from __future__ import annotations
 
-import hashlib
 import os
 import weakref
 from typing import TYPE_CHECKING, Callable
@@ -44,6 +43,8 @@ def begin(
         LocksUnavailableError: the file system of *root* has no locks.
         OSError: the lock file cannot be opened.
     """
+    import hashlib  # most builds take no turns
+
     tree = os.path.realpath(source_dir)
     key = hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
     path = os.path.join(root, f"turn-{key}.lock")

@@ -162,7 +162,7 @@ def download(name: str, version: str, place: Place) -> Path:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         pip += [
             "--no-binary",
-            ":all:",
+            name,
             "--dest",
             f"{directory}.part",
             f"{name}=={version}",

@@ -324,6 +324,13 @@ dist.run_command("build"); dist.run_command("egg_info")
         (["egg_info", "bdist_wheel"], ["dist", "n.egg-info"]),
         (["bdist_wheel", "egg_info"], ["dist", "n.egg-info"]),
         (["clean", "bdist_wheel"], ["dist"]),
+        (["build", "sdist"], ["build", "dist"]),
+        (["egg_info", "sdist"], ["dist", "n.egg-info"]),
+        (["bdist_egg"], ["build", "dist", "n.egg-info"]),
+        (["bdist_dumb"], ["build", "dist", "n.egg-info"]),
+        (["bdist", "--formats=gztar"], ["build", "dist", "n.egg-info"]),
+        (["install", "--root=../installed"], ["build", "n.egg-info"]),
+        (["install_egg_info", "--install-dir=../installed"], ["n.egg-info"]),
     ],
     ids=" ".join,
 )
@@ -353,7 +360,9 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
             source = project(files)
             status, output = environment.setup_py(source, *commands)
             assert status == 0, output
-        for path in (source / "dist").glob("*"):
+        dist = source / "dist"
+        # bdist_dumb packs the environment's path.
+        for path in (*dist.glob("*.whl"), *dist.glob("n-1.tar.gz")):
             archives.setdefault(path.name, []).append(harness.archive_contents(path))
     for name, (ours, theirs) in archives.items():
         assert ours == theirs, name

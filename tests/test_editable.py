@@ -360,6 +360,31 @@ def test_all_hooks_at_once(
     assert outcome.left == set()
 
 
+def test_metadata_that_lasts(project, plain, plugged, tmp_path):
+    """Ten get_requires at once on an unpacked sdist, then a quiet build has all data."""
+    data = {f"p/{number}.dat": "data\n" for number in range(150)}
+    source = project(
+        {
+            "setup.py": "from setuptools import setup\n"
+            "setup(name='n', version='1', packages=['p'], include_package_data=True)\n",
+            "PKG-INFO": "Metadata-Version: 2.1\nName: n\nVersion: 1\n",
+            "p/__init__.py": "",
+            **data,
+            "n.egg-info/SOURCES.txt": "\n".join(["setup.py", "p/__init__.py", *data]),
+        }
+    )
+    before = harness.listing(source)
+    command = plugged.command("requires", source, tmp_path)
+    with harness.many([plugged.start(command, source) for _ in range(10)]) as runs:
+        for item in runs:
+            output = item.finish()
+            assert item.status == 0, output
+    assert harness.listing(source) == before
+    wheel = plain.build(source, tmp_path / "quiet")
+    names = [name for name, *_ in harness.wheel_contents(wheel)]
+    assert sum(name.endswith(".dat") for name in names) == 150
+
+
 @pytest.mark.parametrize("hook", harness.HOOKS)
 def test_each_hook_alone(hook, plain, plugged, tmp_path, tmpdir_of_builds):
     """Ten of the same at once."""

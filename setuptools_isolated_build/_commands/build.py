@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _compiler, _isolation
+from setuptools_isolated_build import _isolation
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -68,6 +68,8 @@ class Build(_Base):
 
 def map_prefix(command: Any) -> None:
     """Keep the path of a private build_base out of what *command* compiles."""
+    from setuptools_isolated_build import _compiler
+
     isolation = _isolation.current(command.distribution)
     build = command.get_finalized_command("build")
     if isolation is not None and build.build_base == isolation.tree.build_base:
