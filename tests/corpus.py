@@ -26,19 +26,10 @@ from zipfile import ZipFile
 
 import harness
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 CORPUS = Path(__file__).with_name("corpus.csv")
 # They are built in CI as well.
 QUICK = ("six", "MarkupSafe", "requests")
 HEADER = ("project", "version", "wheel", "sdist", "at once", "tree", "seconds")
-LEGACY = {
-    "requires": ["setuptools"],
-    "build-backend": "setuptools.build_meta:__legacy__",
-}
 KINDS = ("wheel", "sdist")
 GOOD = ("same", "untouched", "as without")
 VARIES = "varies without"
@@ -73,10 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build real projects.")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
-    parser.add_argument(
-        "--place", type=Path, default=Path(tempfile.gettempdir(), "corpus")
-    )
-    parser.add_argument("--differences", type=Path, default=Path("corpus-differences"))
+    own = harness.REPOSITORY / ".corpus"
+    parser.add_argument("--place", type=Path, default=own)
+    parser.add_argument("--differences", type=Path, default=own / "differences")
     options = parser.parse_args(arguments)
     with CORPUS.open(encoding="utf-8", newline="") as file:
         projects = {row["name"]: row["version"] for row in csv.DictReader(file)}
@@ -196,18 +186,17 @@ def make_environment(sdist: Path, place: Place) -> harness.Environment:
     path = place.directory / "environment"
     shutil.rmtree(path, ignore_errors=True)
     tree = unpack(sdist, place)
-    pyproject = tree / "pyproject.toml"
-    system = LEGACY
-    if pyproject.exists():
-        system = tomllib.loads(pyproject.read_text(encoding="utf-8")).get(
-            "build-system", LEGACY
-        )
-    environment = harness.Environment.create(path, *system["requires"])
-    code = (
-        "import build, sys; builder = build.ProjectBuilder('.')\n"
-        "for kind in ('wheel', 'sdist'):\n"
-        "    for name in builder.get_requires_for_build(kind): print('needs:', name)\n"
-    )
+    environment = harness.Environment.create(path)
+    install(environment, tree, "builder.build_system_requires")
+    for kind in KINDS:
+        install(environment, tree, f"builder.get_requires_for_build({kind!r})")
+    return environment
+
+
+def install(environment: harness.Environment, tree: Path, requirements: str) -> None:
+    """Install what that expression of a `build.ProjectBuilder` gives."""
+    code = "import build; builder = build.ProjectBuilder('.')\n"
+    code += f"for name in {requirements}: print('needs:', name)\n"
     run = environment.start([str(environment.python), "-c", code], tree)
     output = run.finish()
     if run.status:
@@ -216,7 +205,6 @@ def make_environment(sdist: Path, place: Place) -> harness.Environment:
     if needs:
         pip = [environment.python, "-m", "pip", "install", "--quiet", *sorted(needs)]
         subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
-    return environment
 
 
 def start(
