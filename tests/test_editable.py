@@ -25,7 +25,7 @@ PROJECT = {
     "setup.py": """
         from setuptools import Extension, setup
         setup(name="n", version="1", packages=["p", "p.sub"], py_modules=["single"],
-              package_data={"p": ["*.dat"]}, scripts=["tool"],
+              package_data={"p": ["*.dat"]},
               ext_modules=[Extension("p.fast", ["p/fast.c"])])
         """,
     "p/__init__.py": "from p import fast, sub\n",
@@ -34,7 +34,6 @@ PROJECT = {
     "p/not_listed.txt": "",
     "p/fast.c": NATIVE,
     "single.py": "",
-    "tool": "#!/usr/bin/python\n",
 }
 PURE = "from setuptools import setup; setup(name='n', version='1', packages=['p'])\n"
 STRICT = "{'editable_mode': 'strict'}"
