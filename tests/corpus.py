@@ -17,12 +17,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import ZipFile
 
 import harness
 
@@ -170,15 +168,7 @@ def download(name: str, version: str, place: Place) -> Path:
 
 def unpack(sdist: Path, place: Place) -> Path:
     shutil.rmtree(place.source, ignore_errors=True)
-    place.source.mkdir()
-    if sdist.suffix == ".zip":
-        with ZipFile(sdist) as archive:
-            archive.extractall(place.source)
-    else:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(place.source)
-    (tree,) = place.source.iterdir()
-    return tree
+    return harness.unpack(sdist, place.source)
 
 
 def make_environment(sdist: Path, place: Place) -> harness.Environment:

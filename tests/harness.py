@@ -338,6 +338,20 @@ def archive_contents(path: Path) -> list[tuple[object, ...]]:
         ]
 
 
+def unpack(sdist: Path, target: Path) -> Path:
+    """Unpack an sdist below *target* and return the tree that was in it."""
+    if sdist.suffix == ".zip":
+        with ZipFile(sdist) as archive:
+            archive.extractall(target)
+    else:
+        with tarfile.open(sdist) as archive:
+            # Newer Pythons warn without it, older ones do not know it.
+            known = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(target, **known)
+    (tree,) = target.iterdir()
+    return tree
+
+
 def product(result: Path, output: str) -> str:
     """Return a digest of all that a hook has put into *result*, or has returned.
 

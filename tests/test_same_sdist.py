@@ -209,9 +209,7 @@ def test_sdist_of_an_unpacked_sdist(project, plain, same_sdist, tmp_path):
     assert status == 0, output
     first = tmp_path / "n_x-1.0rc1.tar.gz"
     (first,) = [first] if first.exists() else tmp_path.glob("n*.tar.gz")
-    with tarfile.open(first) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    unpacked = harness.unpack(first, tmp_path / "unpacked")
     (unpacked / "MANIFEST.in").unlink()
     sdist, _ = same_sdist(unpacked)
     names = [name for name, *_ in harness.archive_contents(sdist)]
@@ -225,9 +223,7 @@ def test_wheel_from_the_sdist(project, plugged, tmp_path):
     status, output = plugged.hook(source, "build_sdist", str(tmp_path / "sdists"))
     assert status == 0, output
     (sdist,) = (tmp_path / "sdists").iterdir()
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    unpacked = harness.unpack(sdist, tmp_path / "unpacked")
     from_sdist = plugged.build(unpacked, tmp_path / "from_sdist")
     assert harness.wheel_contents(from_sdist) == harness.wheel_contents(from_tree)
 
