@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import errno
 import os
@@ -200,7 +201,12 @@ def take_turn(dist: Distribution, *, only_if_set: bool = False) -> None:
     if not settings.enabled or (only_if_set and not settings.take_turns):
         return
     try:
-        if settings.build_root is not None:
+        if _is_sandboxed():
+            root, reason = (
+                "",
+                "easy_install runs them, and lets them write nowhere else",
+            )
+        elif settings.build_root is not None:
             root, reason = _roots.stated_root(settings.build_root), None
         else:
             root = _roots.default_root(source_dir)
@@ -211,6 +217,13 @@ def take_turn(dist: Distribution, *, only_if_set: bool = False) -> None:
         reason = str(exc)
     if reason is not None:
         warn(f"builds of this tree do not take turns: {reason}")
+
+
+def _is_sandboxed() -> bool:
+    # Before 80 easy_install builds eggs in a process in which `setuptools.sandbox` has
+    # replaced open(), and what it has not foreseen ends in a TypeError.
+    sandbox = getattr(builtins.open, "__self__", None)
+    return type(sandbox).__module__ == "setuptools.sandbox"
 
 
 def _end(dist: Distribution, *, failed: bool) -> None:

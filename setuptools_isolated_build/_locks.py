@@ -107,7 +107,7 @@ def hold(path: str, timeout: float) -> Iterator[bool]:
 
 def _open(path: str) -> BinaryIO:
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    return open(os.open(path, flags, 0o600), "r+b")
+    return os.fdopen(os.open(path, flags, 0o600), "r+b")
 
 
 def _close(lock: InterProcessLock) -> None:
