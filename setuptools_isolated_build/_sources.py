@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from typing import TYPE_CHECKING, Any, Callable
 
 from setuptools.errors import BaseError as DistutilsError
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["left_over_finder", "without_excluded"]
 
 # Only what builds put into dist/: a project may have files of its own there.
-_RESULT = re.compile(
-    r"\.(whl|egg|zip|rpm|deb|msi|exe|tar(\.\w+)?|tgz)(\.asc|\.sigstore.*)?$"
+_RESULTS = (
+    *(".whl", ".egg", ".zip", ".rpm", ".deb", ".msi", ".exe", ".asc", ".sigstore"),
+    *(".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.Z", ".tar.zst"),
 )
 _UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
 
@@ -132,7 +132,7 @@ def _result_directories(dist: Distribution) -> set[str]:
 
 def _is_result(path: str, results: set[str]) -> bool:
     directory, name = os.path.split(path)
-    if directory in results and (_RESULT.search(name) or name == _UV_MARK):
+    if directory in results and (name.endswith(_RESULTS) or name == _UV_MARK):
         return True
     while directory != os.path.dirname(directory):
         directory, name = os.path.split(directory)

@@ -193,8 +193,9 @@ def install(environment: harness.Environment, tree: Path, requirements: str) -> 
         raise NotBuiltError(output)
     needs = {line[7:] for line in output.splitlines() if line.startswith("needs: ")}
     if needs:
-        pip = [environment.python, "-m", "pip", "install", "--quiet", *sorted(needs)]
-        subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
+        # Upgraded, or the setuptools that venv brings would do for most of them.
+        pip = [environment.python, "-m", "pip", "install", "--quiet", "--upgrade"]
+        subprocess.run([*pip, *sorted(needs)], check=True, timeout=harness.TIMEOUT)
 
 
 def start(
