@@ -58,6 +58,7 @@ IN_TREE = frozenset(
         "install_lib",
     }
 )
+_SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
 _ALMOST_NOTHING = 2 << 20  # bytes; compilers remove what they could not finish
 
 
@@ -115,7 +116,7 @@ def isolate(dist: Distribution) -> Isolation | None:
     """Set up the isolation of *dist*, once, and say so in the build's output.
 
     Returns:
-        The isolation, or None where it is switched off.
+        The isolation, or None where it is switched off or cannot be.
 
     Raises:
         SettingsError: the settings are wrong.
@@ -126,7 +127,9 @@ def isolate(dist: Distribution) -> Isolation | None:
         source_dir = os.path.abspath(dist.src_root or os.curdir)
         settings = read_settings(source_dir, os.environ)
         isolation = None
-        if settings.enabled:
+        if _is_sandboxed():
+            tell(f"not isolated: {_SANDBOXED}")
+        elif settings.enabled:
             isolation = _set_up(dist, settings, source_dir)
             tell(f"isolated build: {isolation.tree.directory}")
         else:
