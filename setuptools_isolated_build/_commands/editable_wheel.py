@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from setuptools.errors import BaseError
+
 from setuptools_isolated_build import _isolation, _link_tree, _publish
 from setuptools_isolated_build._commands.archive import Archive
+from setuptools_isolated_build.errors import IsolatedBuildError
 
 __all__ = ["EditableWheel"]
 
@@ -28,7 +31,13 @@ class EditableWheel(Archive):
     def run(self) -> None:
         """Build, and let the hook's last step publish what has been built."""
         isolation = _isolation.isolate(self.distribution)
-        super().run()
+        try:
+            super().run()
+        except BaseError as exc:
+            # Before 65 setuptools hides it behind an advice to report a bug.
+            if isinstance(exc.__cause__, IsolatedBuildError):
+                raise exc.__cause__ from None
+            raise
         # By hand it is "internal only" and leaves more than an archive in dist_dir.
         if isolation is not None and self.in_hook():
             self.publish_by_hook(isolation)
