@@ -279,7 +279,9 @@ def _explain_full_disk(exc: Exception, dist: Distribution) -> None:
     path = min(free, key=free.__getitem__, default=isolation.tree.directory)
     full = os.strerror(errno.ENOSPC)
     chain: BaseException | None = exc
-    while chain is not None:
+    seen = set()
+    while chain is not None and id(chain) not in seen:
+        seen.add(id(chain))  # somebody may have raised a cause again: a circle
         numbers = (errno.ENOSPC, errno.EDQUOT)
         if getattr(chain, "errno", None) in numbers or full in str(chain):
             path = str(getattr(chain, "filename", None) or path)

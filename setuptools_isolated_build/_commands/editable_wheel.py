@@ -35,9 +35,11 @@ class EditableWheel(Archive):
             super().run()
         except BaseError as exc:
             # Before 65 setuptools hides it behind an advice to report a bug.
-            if isinstance(exc.__cause__, IsolatedBuildError):
-                raise exc.__cause__ from None
-            raise
+            cause = exc.__cause__
+            if not isinstance(cause, IsolatedBuildError):
+                raise
+            error = type(cause)(cause.path, cause.cause, cause.remedy)
+            raise error from None
         # By hand it is "internal only" and leaves more than an archive in dist_dir.
         if isolation is not None and self.in_hook():
             self.publish_by_hook(isolation)
