@@ -7,6 +7,7 @@ without the plugin proves nothing about it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import harness
@@ -316,6 +317,9 @@ extensions.append(Extension("p.fast", ["p/fast.c"]))
     both.start("first", "build_editable")
     assert both.finish("first"), both.said
     harness.run_python(both.environment, "import p.fast", source)
+    (fast,) = source.glob("p/fast.*[!c]")
+    # Older setuptools compares whole seconds, and does not copy what is not newer.
+    os.utime(fast, (0, 0))
     both.start("second", "build_editable")
     assert meeting.arrival() == "second"
     importing = both.environment.start(
