@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 import weakref
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from . import _build_tree, _locks, _roots, _turns
 from ._build_meta import running_hook
@@ -27,11 +27,13 @@ __all__ = [
     "Isolation",
     "current",
     "hook_is_done",
+    "is_setuptools",
     "isolate",
     "keep_for_hook",
     "keep_tree",
     "requested",
     "requested_by_hook",
+    "setup_in_turn",
     "stated_by_user",
     "take_turn",
     "tell",
@@ -85,6 +87,11 @@ class _Unpublished(NamedTuple):
     end_turn: Callable[[], object]
 
 
+class _SetupPhase:
+    """What owns the turn of a setup.py that has not come to its commands."""
+
+
+_setup_phase = _SetupPhase()
 # Whose each tree is. They also end a tree whose distribution is gone, or left over at
 # the end of the process: not every caller uses Distribution.run_commands.
 _owners: dict[BuildTree, weakref.finalize] = {}  # type: ignore[type-arg]
@@ -174,7 +181,8 @@ def within(dist: Distribution) -> Iterator[None]:
         DiskFullError: in place of what the block has raised, if that was the reason.
     """
     if not _TAKE_TURNS.isdisjoint(requested(dist)) and running_hook() is None:
-        take_turn(dist)
+        take_turn(dist, dist.src_root)
+    _turns.ender(_setup_phase)()
     failed = True
     try:
         yield
@@ -187,16 +195,29 @@ def within(dist: Distribution) -> Iterator[None]:
         _turns.ender(dist)()
 
 
-def take_turn(dist: Distribution, *, only_if_set: bool = False) -> None:
+@contextlib.contextmanager
+def setup_in_turn() -> Iterator[None]:
+    """Run setup.py in the block, in turn with other builds until its commands begin."""
+    take_turn(_setup_phase, None)
+    try:
+        yield
+    finally:
+        _turns.ender(_setup_phase)()
+
+
+def take_turn(
+    owner: object, src_root: str | None, *, only_if_set: bool = False
+) -> None:
     """Wait until no other build that takes turns is at work in the source tree.
 
-    The turn ends with the commands; in a hook, with the publication.
+    The turn of a distribution ends with its commands; in a hook, with the publication.
 
     Args:
-        dist: whose source tree.
+        owner: whose turn it is, for as long as it lives.
+        src_root: the distribution's, where it is known.
         only_if_set: whether the setting ``take-turns`` decides.
     """
-    source_dir = os.path.abspath(dist.src_root or os.curdir)
+    source_dir = os.path.abspath(src_root or os.curdir)
     try:
         settings = read_settings(source_dir, os.environ)
     except SettingsError:
@@ -215,7 +236,7 @@ def take_turn(dist: Distribution, *, only_if_set: bool = False) -> None:
             root = _roots.default_root(source_dir)
             reason = _roots.why_not_private(root)
         if reason is None:
-            _turns.begin(dist, source_dir, root, warn)
+            _turns.begin(owner, source_dir, root, warn)
     except (BuildRootError, OSError, _locks.LocksUnavailableError) as exc:
         reason = str(exc)
     if reason is not None:
@@ -250,6 +271,11 @@ def warn(message: str) -> None:
     from distutils import log
 
     log.warn(message)
+
+
+def is_setuptools(method: Any) -> bool:
+    """Whether *method* is setuptools' own, and no project or plugin overrides it."""
+    return str(method.__module__).partition(".")[0] in {"distutils", "setuptools"}
 
 
 def stated_by_user(dist: Distribution, command: str, option: str) -> bool:

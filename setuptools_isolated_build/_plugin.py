@@ -31,7 +31,7 @@ def finalize_distribution_options(dist: Distribution) -> None:
     if _mentions_turns(dist):
         from . import _isolation
 
-        _isolation.take_turn(dist, only_if_set=True)
+        _isolation.take_turn(dist, dist.src_root, only_if_set=True)
 
 
 # Before all others: setuptools-scm writes the version file in its own.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any, Callable
 
 from setuptools.errors import BaseError as DistutilsError
@@ -46,17 +47,29 @@ def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
     is_checkout = not os.path.isfile("PKG-INFO")
     egg_bases = {here, os.path.dirname(in_tree)}
 
+    @cache
+    def is_of_a_build(directory: str) -> bool:
+        return (directory + os.sep).startswith(roots) or _is_staged(directory, results)
+
+    @cache
+    def is_in_egg_info(directory: str) -> bool:
+        return is_checkout and _is_in_egg_info(directory, egg_bases)
+
     def is_left_over(name: str) -> bool:
         if os.path.isabs(name):
             return False  # the private egg-info, which belongs into its own list
-        path = os.path.abspath(name)
-        if path.startswith(roots) or _is_result(path, results):
+        directory, base = os.path.split(os.path.abspath(name))
+        if is_of_a_build(directory):
             return True
-        if path.startswith(in_tree + os.sep):
+        if directory in results and (base.endswith(_RESULTS) or base == _UV_MARK):
+            return True
+        if (directory + os.sep).startswith(in_tree + os.sep):
             # In a checkout the old egg-info may have files that are not made any more.
-            inside = os.path.relpath(path, in_tree)
+            inside = os.path.relpath(os.path.join(directory, base), in_tree)
             return not os.path.lexists(os.path.join(private, inside))
-        return is_checkout and _is_in_egg_info(path, egg_bases)
+        return is_in_egg_info(directory) or (
+            base.endswith(".egg-info") and is_in_egg_info(os.path.join(directory, base))
+        )
 
     return is_left_over
 
@@ -130,10 +143,7 @@ def _result_directories(dist: Distribution) -> set[str]:
     return {os.path.abspath(path) for path in paths if path}
 
 
-def _is_result(path: str, results: set[str]) -> bool:
-    directory, name = os.path.split(path)
-    if directory in results and (name.endswith(_RESULTS) or name == _UV_MARK):
-        return True
+def _is_staged(directory: str, results: set[str]) -> bool:
     while directory != os.path.dirname(directory):
         directory, name = os.path.split(directory)
         # With the dot it is nobody else's: in-place extensions are staged elsewhere.

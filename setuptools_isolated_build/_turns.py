@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
 from . import _locks
-
-if TYPE_CHECKING:
-    from setuptools import Distribution
 
 __all__ = ["begin", "ender"]
 
@@ -22,19 +19,19 @@ __all__ = ["begin", "ender"]
 _INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
 _LONG = 1_000_000_000.0  # seconds: a queue ends when its builds end
 
-_turns: dict[str, tuple[_locks.Lock, int]] = {}  # and how many distributions are in it
-_owners: weakref.WeakKeyDictionary[Distribution, weakref.finalize] = (  # type: ignore[type-arg]
+_turns: dict[str, tuple[_locks.Lock, int]] = {}  # and how many owners are in it
+_owners: weakref.WeakKeyDictionary[object, weakref.finalize] = (  # type: ignore[type-arg]
     weakref.WeakKeyDictionary()
 )
 
 
 def begin(
-    dist: Distribution, source_dir: str, root: str, tell: Callable[[str], None]
+    owner: object, source_dir: str, root: str, tell: Callable[[str], None]
 ) -> None:
-    """Wait for the turn of *dist*, which lasts until `ender` or the end of *dist*.
+    """Wait for the turn of *owner*, which lasts until `ender` or the end of *owner*.
 
     Args:
-        dist: the distribution whose commands run in the turn.
+        owner: the distribution whose commands run in the turn, or what stands for it.
         source_dir: the source tree.
         root: the directory for the lock file, which only this user can write to.
         tell: says in the build's output that there is somebody to wait for.
@@ -48,7 +45,7 @@ def begin(
     tree = os.path.realpath(source_dir)
     key = hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
     path = os.path.join(root, f"turn-{key}.lock")
-    if dist in _owners or (path in _inherited() and path not in _turns):
+    if owner in _owners or (path in _inherited() and path not in _turns):
         return
     if path in _turns:
         lock, others = _turns[path]
@@ -57,12 +54,12 @@ def begin(
         lock = _acquire(path, lambda: tell(f"waiting for another build of {tree}"))
         _inherit({*_inherited(), path})
     _turns[path] = lock, others + 1
-    _owners[dist] = weakref.finalize(dist, _leave, path, os.getpid())
+    _owners[owner] = weakref.finalize(owner, _leave, path, os.getpid())
 
 
-def ender(dist: Distribution) -> Callable[[], object]:
-    """Return a function that ends the turn of *dist*, if it has one."""
-    return _owners.pop(dist, lambda: None)
+def ender(owner: object) -> Callable[[], object]:
+    """Return a function that ends the turn of *owner*, if it has one."""
+    return _owners.pop(owner, lambda: None)
 
 
 def _acquire(path: str, tell: Callable[[], None]) -> _locks.Lock:
@@ -76,7 +73,7 @@ def _acquire(path: str, tell: Callable[[], None]) -> _locks.Lock:
 
 def _leave(path: str, owner: int) -> None:
     if owner != os.getpid():
-        return  # a forked child's copy of the distribution
+        return  # a forked child's copy of the owner
     lock, count = _turns.pop(path)
     if count > 1:
         _turns[path] = lock, count - 1

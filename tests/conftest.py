@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--setuptools", default="", help="the release to build with, or the newest"
+    )
+    parser.addoption(
+        "--backend",
+        default=harness.SETUPTOOLS,
+        help="whose hooks the plugin is tested by",
     )
     parser.addoption("--builds", type=int, default=10, help="builds per stress test")
     parser.addoption(
@@ -65,6 +71,7 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def plugged(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     requirements: list[str],
     wheelhouse: Path,
@@ -72,7 +79,8 @@ def plugged(
     """The same with the plugin."""
     path = tmp_path_factory.mktemp("plugged")
     (wheel,) = wheelhouse.iterdir()
-    return harness.Environment.create(path, *requirements, str(wheel))
+    environment = harness.Environment.create(path, *requirements, str(wheel))
+    return replace(environment, backend=request.config.getoption("--backend"))
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +157,7 @@ def call_read_only(
         for path in (out, theirs):
             path.mkdir()
             path.chmod(0o777)
-        command = plugged.command("hook", source, out)[:3]
+        command = plugged.command("hook", source, out)[:4]
         variables = {"TMPDIR": str(theirs), "HOME": str(theirs)}
         run = plugged.start(
             [*harness.as_another_user(), *command, hook, str(out), *settings],

@@ -54,11 +54,14 @@ HOOKS = {
 }
 
 Listing = dict[str, tuple[int, int, int, str]]
+SETUPTOOLS = "setuptools.build_meta"
+OUR_BACKEND = "setuptools_isolated_build.build_meta"
 _HOOK = """
 import sys
-from setuptools import build_meta
-hook, *args = sys.argv[1:]
+from importlib import import_module
+module, hook, *args = sys.argv[1:]
 del sys.argv[1:]
+build_meta = import_module(module)
 args = [eval(arg) if arg[:1] == "{" else arg for arg in args]  # config_settings
 print("result:", getattr(build_meta, hook)(*args))
 """
@@ -66,9 +69,10 @@ print("result:", getattr(build_meta, hook)(*args))
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment to build with."""
+    """A virtual environment to build with, and the backend whose hooks it calls."""
 
     python: Path
+    backend: str = SETUPTOOLS
 
     @classmethod
     def create(cls, path: Path, *requirements: str) -> Environment:
@@ -95,12 +99,12 @@ class Environment:
         python = str(self.python)
         if frontend in HOOKS:
             arguments = [str(arg).replace("{}", str(out)) for arg in HOOKS[frontend]]
-            return [python, "-c", _HOOK, *arguments]
+            return [python, "-c", _HOOK, self.backend, *arguments]
         script = ["setup.py"]
         if not (source / "setup.py").exists():
             script = ["-c", "from setuptools import setup; setup()"]
         commands = {
-            "hook": ["-c", _HOOK, "build_wheel", str(out)],
+            "hook": ["-c", _HOOK, self.backend, "build_wheel", str(out)],
             "setup.py": [*script, "bdist_wheel", "--dist-dir", str(out)],
             "pip": "-m pip wheel --no-deps --no-build-isolation --no-cache-dir"
             " --disable-pip-version-check -vv --wheel-dir".split()
@@ -154,8 +158,8 @@ class Environment:
         *args: str,
         variables: Mapping[str, str] | None = None,
     ) -> tuple[int, str]:
-        """Call a hook of `setuptools.build_meta`; return its status and output."""
-        command = [str(self.python), "-c", _HOOK, name, *args]
+        """Call a hook of the backend; return its status and output."""
+        command = [str(self.python), "-c", _HOOK, self.backend, name, *args]
         run = self.start(command, source, variables)
         output = run.finish()
         return run.status, output

@@ -55,7 +55,7 @@ class Racers:
     def start(self, who: str, hook: str = "build_wheel") -> None:
         makes = hook.startswith("build_")
         arguments = [hook] + ([str(self.out / who)] if makes else [])
-        command = [*self.environment.command("hook", self.source, self.out)[:3]]
+        command = [*self.environment.command("hook", self.source, self.out)[:4]]
         variables = {**self.meeting.variables, "WHO": who}
         self.runs[who] = self.environment.start(
             [*command, *arguments], self.source, variables

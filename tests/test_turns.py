@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 import harness
 import pytest
@@ -56,6 +57,7 @@ def generated(tmp_path, who):
 def test_a_generator_without_turns(project, plugged, tmp_path, meeting, start):
     """What the setting is for: private directories do not cure this one."""
     source = project({"setup.py": GENERATES, "p/__init__.py": ""})
+    plugged = replace(plugged, backend=harness.SETUPTOOLS)
     first = start(plugged, source, "wheel", "first")
     assert meeting.arrival() == "first"
     second = start(plugged, source, "wheel", "second")

@@ -16,8 +16,10 @@ _MIXINS = {
     "build": "Build",
     "build_clib": "BuildClib",
     "build_ext": "BuildExt",
+    "build_py": "BuildPy",
     "editable_wheel": "EditableWheel",
     "egg_info": "EggInfo",
+    "install_lib": "InstallLib",
     "sdist": "Sdist",
 }
 

@@ -1,0 +1,203 @@
+"""What isolation makes needless is not done, and nobody can tell from the result."""
+
+from __future__ import annotations
+
+import os
+
+import harness
+import pytest
+
+# Looks at the private directories when the wheel's is full, before it is packed.
+LOOKS = """
+import os
+from setuptools import setup
+from setuptools.command.install import install
+
+def inodes(directory):
+    return {
+        (entry.stat().st_dev, entry.stat().st_ino): entry.path
+        for entry in os.scandir(directory) if entry.is_file()
+    }
+
+class looking_install(install):
+    def run(self):
+        super().run()
+        build_lib = self.get_finalized_command("build").build_lib
+        built, packed = (inodes(os.path.join(d, "p")) for d in (build_lib, self.root))
+        sources = inodes("p")
+        print("linked:", sorted(os.path.basename(built[i]) for i in built.keys() & packed))
+        shared = [built.get(i) or packed[i] for i in sources.keys() & {*built, *packed}]
+        print("shared with the sources:", sorted(map(os.path.basename, shared)))
+
+"""
+SETUP = """
+setup(
+    name="n", version="1", packages=["p"], package_data={"p": ["*.dat", "*.sh"]},
+    cmdclass=cmdclass,
+)
+"""
+
+
+@pytest.fixture
+def looking_project(project):
+    """Make a project that looks, whose commands are those in *code*."""
+
+    def make(code=""):
+        source = project(
+            {
+                "setup.py": f"{LOOKS}cmdclass = {{'install': looking_install}}\n"
+                f"{code}{SETUP}",
+                "p/__init__.py": "",
+                "p/one.dat": "1\n",
+                "p/run.sh": "#!/bin/sh\n",
+            }
+        )
+        (source / "p" / "run.sh").chmod(0o755)
+        (source / "p" / "one.dat").chmod(0o444)
+        for number, path in enumerate(sorted(source.rglob("*"))):
+            os.utime(path, ns=(0, (1_700_000_000 + 10 * number) * 10**9 + 999_999_999))
+        return source
+
+    return make
+
+
+def said(plugged, source, tmp_path):
+    """Build and return what the project saw."""
+    run = plugged.start(plugged.command("hook", source, tmp_path / "seen"), source)
+    output = run.finish()
+    assert run.status == 0, output
+    return [
+        line for line in output.splitlines() if line.startswith(("linked", "shared"))
+    ]
+
+
+def test_files_are_linked(looking_project, plugged, same_wheel, tmp_path):
+    """From build_lib to the wheel's directory; the sources share no file with either."""
+    source = looking_project()
+    same_wheel(source)
+    linked, shared = said(plugged, source, tmp_path)
+    assert linked == "linked: ['__init__.py', 'one.dat', 'run.sh']"
+    assert shared == "shared with the sources: []"
+
+
+def test_without_source_date_epoch(looking_project, plain, plugged, tmp_path):
+    """The wheel has the times of the sources, as setuptools' copies have."""
+    source = looking_project("del os.environ['SOURCE_DATE_EPOCH']\n")
+    times = []
+    for name, environment in (("plain", plain), ("plugged", plugged)):
+        wheel = environment.build(source, tmp_path / name)
+        with harness.ZipFile(wheel) as archive:
+            members = [i for i in archive.infolist() if i.filename.startswith("p/")]
+            times.append([(member.filename, member.date_time) for member in members])
+    assert times[0] == times[1]
+    assert len({time for _, time in times[1]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "linked"),
+    [
+        pytest.param(
+            """
+from setuptools.command.install_lib import install_lib
+class appending_install_lib(install_lib):
+    def install(self):
+        outfiles = super().install()
+        with open(os.path.join(self.install_dir, "p", "__init__.py"), "a") as file:
+            file.write("appended = True\\n")
+        return outfiles
+cmdclass["install_lib"] = appending_install_lib
+""",
+            "['__init__.py', 'one.dat', 'run.sh']",
+            id="written in the wheel's directory",
+        ),
+        pytest.param(
+            """
+from setuptools.command.install_lib import install_lib
+class copying_install_lib(install_lib):
+    def copy_tree(self, infile, outfile, *args, **kwargs):
+        outfiles = super().copy_tree(infile, outfile, *args, **kwargs)
+        os.remove(os.path.join(outfile, "p", "one.dat"))
+        return [file for file in outfiles if not file.endswith("one.dat")]
+cmdclass["install_lib"] = copying_install_lib
+""",
+            "[]",
+            id="copy_tree overridden",
+        ),
+        pytest.param(
+            """
+from setuptools.command.build_py import build_py
+class copying_build_py(build_py):
+    def copy_file(self, infile, outfile, *args, **kwargs):
+        result = super().copy_file(infile, outfile, *args, **kwargs)
+        if outfile.endswith("one.dat"):
+            os.chmod(outfile, 0o644)
+            with open(outfile, "a") as file:
+                file.write("2\\n")
+        return result
+cmdclass["build_py"] = copying_build_py
+""",
+            "['__init__.py', 'one.dat', 'run.sh']",
+            id="copy_file overridden",
+        ),
+        pytest.param(
+            """
+from setuptools.command.build_py import build_py
+class linking_build_py(build_py):
+    def copy_file(self, infile, outfile, *args, **kwargs):
+        if infile.endswith("run.sh"):
+            kwargs["link"] = "hard"
+        return super().copy_file(infile, outfile, *args, **kwargs)
+    def run(self):
+        super().run()
+        os.symlink(os.path.abspath("p/one.dat"), os.path.join(self.build_lib, "p", "s.dat"))
+        os.symlink(os.path.abspath("p"), os.path.join(self.build_lib, "q"))
+cmdclass["build_py"] = linking_build_py
+""",
+            "['__init__.py', 'one.dat']",
+            id="sources linked by the project",
+        ),
+        pytest.param(
+            """
+from setuptools.command.build_py import build_py
+class earlier_build_py(build_py):
+    def run(self):
+        self.mkpath(os.path.join(self.build_lib, "p"))
+        with open(os.path.join(self.build_lib, "p", "one.dat"), "w") as file:
+            file.write("an older one, much longer than the source\\n")
+        os.utime(file.name, (0, 0))
+        super().run()
+cmdclass["build_py"] = earlier_build_py
+""",
+            "['__init__.py', 'one.dat', 'run.sh']",
+            id="something is there already",
+        ),
+    ],
+)
+def test_what_projects_do_there(
+    code, linked, looking_project, plugged, same_wheel, tmp_path
+):
+    """The same wheel, and sources that stay as they are."""
+    source = looking_project(code)
+    same_wheel(source)
+    before = harness.listing(source)
+    assert said(plugged, source, tmp_path)[0] == f"linked: {linked}"
+    assert harness.listing(source) == before
+
+
+def test_old_namespace_packages(project, same_wheel):
+    """Setuptools leaves their __init__.py out when it copies."""
+    source = project(
+        {
+            "setup.py": """
+                from setuptools import setup
+                setup(
+                    name="n", version="1", packages=["ns", "ns.p"],
+                    namespace_packages=["ns"],
+                )
+            """,
+            "ns/__init__.py": "__import__('pkg_resources').declare_namespace(__name__)\n",
+            "ns/p/__init__.py": "",
+        }
+    )
+    wheel = same_wheel(source)
+    assert "ns/__init__.py" not in [name for name, *_ in harness.wheel_contents(wheel)]
