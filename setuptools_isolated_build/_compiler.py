@@ -11,6 +11,8 @@ import subprocess
 from functools import cache, partial
 from typing import Any, Callable
 
+from . import _ccache
+
 __all__ = ["map_prefix"]
 
 _SECONDS = 60
@@ -33,6 +35,7 @@ def map_prefix(compiler: Any, private: str, in_tree: str) -> None:
         wrapped = compiler._compile  # noqa: SLF001
         option = f"-ffile-prefix-map={private}={in_tree}"
         compiler._compile = partial(_compile, compiler, wrapped, private, option)  # noqa: SLF001
+        _ccache.run_inside(compiler, private, in_tree)
 
 
 def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature

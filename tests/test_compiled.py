@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 
 import harness
 import pytest
@@ -76,6 +78,40 @@ FILES = {
 }
 
 
+CFFI = """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+
+    class generating(build_ext):
+        def run(self):
+            (ext,) = self.extensions
+            os.makedirs(self.build_temp, exist_ok=True)
+            path = os.path.join(self.build_temp, "made.c")
+            with open(path, "w") as file:
+                file.write('#include "own.h"\\nPyMODINIT_FUNC PyInit_made(void) {'
+                           ' return PyModule_Create(own(__FILE__)); }\\n')
+            ext.sources = [path]
+            super().run()
+
+    setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": generating},
+          ext_modules=[Extension("p.made", ["x.c"], include_dirs=["include"])])
+    """
+CFFI_FILES = {
+    "setup.py": CFFI,
+    "p/__init__.py": "",
+    "x.c": "",
+    "include/own.h": """
+        #include <Python.h>
+        static struct PyModuleDef made = {PyModuleDef_HEAD_INIT, "made"};
+        static struct PyModuleDef *own(const char *file) {
+            made.m_doc = file[0] == __FILE__[0] ? file : __FILE__;
+            return &made;
+        }
+        """,
+}
+
+
 def variables(compiler):
     plus = {"gcc": "g++", "clang": "clang++"}[compiler]
     return {"CC": compiler, "CXX": plus, "LDSHARED": f"{compiler} -shared"}
@@ -113,6 +149,85 @@ def test_ten_build_trees(compiler, project, plain, plugged, tmp_path):
     for number in range(10):
         (wheel,) = (tmp_path / str(number)).glob("*.whl")
         assert wheel.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("ccache"), reason="there is no ccache")
+@pytest.mark.parametrize("files", [FILES, CFFI_FILES], ids=["many", "like cffi"])
+@pytest.mark.parametrize(
+    ("compiler", "wrapped"),
+    [*((compiler, "by name") for compiler in COMPILERS), ("gcc", "by a link")],
+)
+def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, meeting):
+    """One build fills it; four at once, in four build trees, compile nothing.
+
+    And the bytes are those of a build without the plugin and without ccache.
+    """
+    files = dict(files)
+    files["setup.py"] = files["setup.py"].replace(
+        "super().run()\n\n",
+        "meet('generated') if 'MEETING_PORT' in os.environ else None\n"
+        "            super().run()\n\n",
+    )
+    files["setup.py"] = (
+        "import os\n"
+        + harness.Meeting.CODE
+        + harness.textwrap.dedent(files["setup.py"])
+    )
+    source = project(files)
+    expected = harness.oracle(plain, source, tmp_path / "expected", variables(compiler))
+    cached = variables(compiler)
+    cached["CCACHE_DIR"] = str(tmp_path / "ccache")
+    if wrapped == "by name":
+        cached |= {name: f"ccache {cached[name]}" for name in ("CC", "CXX")}
+    else:
+        links = tmp_path / "links"
+        links.mkdir()
+        for name in ("CC", "CXX"):
+            (links / cached[name]).symlink_to(shutil.which("ccache"))
+        cached["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
+    first = plugged.build(source, tmp_path / "first", variables=cached)
+    assert first.read_bytes() == expected.read_bytes()
+    cold = statistics(cached)
+    assert cold["cache_miss"] > 0
+
+    at_once = [
+        plugged.start(
+            plugged.command("hook", source, tmp_path / str(number)),
+            source,
+            {**cached, **meeting.variables},
+        )
+        for number in range(4)
+    ]
+    with harness.many(at_once):
+        for _ in at_once:
+            meeting.arrival()  # all four have their build trees
+        for _ in at_once:
+            meeting.let_go("generated")
+        outputs = [run.finish() for run in at_once]
+        assert [run.status for run in at_once] == [0] * 4, outputs
+    warm = statistics(cached)
+    assert warm["cache_miss"] == cold["cache_miss"], outputs
+    hits = [
+        each["direct_cache_hit"] + each["preprocessed_cache_hit"]
+        for each in (cold, warm)
+    ]
+    assert hits[1] - hits[0] == 4 * cold["cache_miss"]
+    for number in range(4):
+        (wheel,) = (tmp_path / str(number)).glob("*.whl")
+        assert wheel.read_bytes() == expected.read_bytes()
+
+
+def statistics(cached):
+    """Return ccache's own counters."""
+    done = subprocess.run(
+        ["ccache", "--print-stats"],
+        env={**os.environ, **cached},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = (line.split("\t") for line in done.stdout.splitlines())
+    return {name: int(count) for name, count in lines}
 
 
 def test_flags_stay_as_they_are(project, plain, plugged, tmp_path):
