@@ -241,7 +241,8 @@ SAMPLES = {
     ),
     "cffi": Sample(
         {
-            # Without debug information, which names the build_temp of the C source.
+            # Without debug information: setuptools' editable builds put the C source into
+            # a temporary directory, which it would name.
             "build_fast.py": """
                 from cffi import FFI
                 ffi = FFI()
@@ -621,6 +622,60 @@ def test_ten_at_once(
 
     outcome = storm.rounds(request.config.getoption("--builds"), 10, once)
     assert (outcome.failed, outcome.wrong) == (0, 0), outcome.outputs[0]
+
+
+@pytest.mark.skipif(not shutil.which("ccache"), reason="there is no ccache")
+@pytest.mark.parametrize("compiler", [c for c in ("gcc", "clang") if shutil.which(c)])
+@pytest.mark.parametrize("name", ["cffi", "cythonize"])
+def test_compilers(
+    name, compiler, tree, plain_with_tools, plugged_with_tools, tmp_path
+):
+    """Ten build trees, ten wheels with the bytes of one without the plugin.
+
+    And with ccache filled by one of them nothing is compiled in the others.
+    """
+    sample = SAMPLES[name]
+    files = {path: text.replace("-g0", "-g") for path, text in sample.files.items()}
+    source, make_anew = tree(replace(sample, files=files))
+    cache = {"CCACHE_DIR": str(tmp_path / "ccache")}
+    compilers = {"CC": compiler, "LDSHARED": f"{compiler} -shared"}
+    plugged = plugged_with_tools(sample.tools)
+    plain = plain_with_tools(sample.tools)
+    expected = plain.build(source, tmp_path / "expected", variables=compilers)
+    make_anew()
+    if sample.is_early:
+        plugged.build(source, tmp_path / "early", variables=compilers)
+    cached = {**compilers, **cache, "CC": f"ccache {compiler}"}
+    first = plugged.build(source, tmp_path / "first", variables=cached)
+    assert first.read_bytes() == expected.read_bytes()
+    misses = [_misses(cache)]
+    runs = []
+    for number in range(10):
+        root = tmp_path / f"root{number}"  # or the tenth could lease the first's tree
+        root.mkdir(mode=0o700)
+        variables = {**cached, "SETUPTOOLS_ISOLATED_BUILD_BUILD_ROOT": str(root)}
+        command = plugged.command("hook", source, tmp_path / str(number))
+        runs.append(plugged.start(command, source, variables))
+    with harness.many(runs):
+        outputs = [run.finish() for run in runs]
+        assert [run.status for run in runs] == [0] * 10, outputs
+    for number in range(10):
+        (wheel,) = (tmp_path / str(number)).glob("*.whl")
+        assert wheel.read_bytes() == expected.read_bytes()
+    misses.append(_misses(cache))
+    assert misses[0] == misses[1] > 0  # as many as there were before the ten
+
+
+def _misses(cache):
+    done = subprocess.run(
+        ["ccache", "--print-stats"],
+        env={**os.environ, **cache},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    counters = dict(line.split("\t") for line in done.stdout.splitlines())
+    return int(counters["cache_miss"])
 
 
 # The generator of the writer stands still when it has begun to write its file.
