@@ -266,11 +266,15 @@ def listing(tree: Path, without: Path | None = None) -> Listing:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Name what builds have left below *root*, apart from roots and lock files."""
+    """Name what builds have left below *root*, apart from roots and lock files.
+
+    And apart from the certificates that pip leaves behind, on Python 3.9.
+    """
     return sorted(
         str(path.relative_to(root))
         for path in root.rglob("*")
         if path.suffix != ".lock"
+        and not path.name.endswith("cacert.pem")
         and path.name.lstrip(".") != f"setuptools-isolated-build-{user()}"
     )
 
