@@ -60,6 +60,20 @@ def overhead(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Builds at once, against what else one could do; writes the page in docs/."""
+    session.install("matplotlib")
+    session.run("python", "benchmarks/bench.py", "--write", *session.posargs)
+
+
+@nox.session
+def backend(session: nox.Session) -> None:
+    """All tests by the hooks of the opt-in backend."""
+    option = "--backend=setuptools_isolated_build.build_meta"
+    session.run("python", "tests/run.py", "-q", option, *session.posargs)
+
+
+@nox.session
 def upstream(session: nox.Session) -> None:
     """Setuptools' own tests, with the plugin beside it."""
     session.run("python", "tests/upstream.py", *session.posargs)

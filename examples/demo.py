@@ -72,15 +72,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def prepare(place: Path, release: str) -> dict[str, harness.Environment]:
-    """Make the two environments."""
+def prepare(
+    place: Path, release: str, *others: str
+) -> dict[str, harness.Environment]:
+    """Make the two environments, with *others* in both."""
     setuptools = f"setuptools=={release}" if release else "setuptools"
     say("making an environment without the plugin")
-    without = harness.Environment.create(place / "without", setuptools)
+    without = harness.Environment.create(place / "without", setuptools, *others)
     say("building the plugin")
     wheel = harness.build_plugin(without.python, place / "wheelhouse")
     say("making an environment with it")
-    environment = harness.Environment.create(place / "with", setuptools, str(wheel))
+    environment = harness.Environment.create(
+        place / "with", setuptools, str(wheel), *others
+    )
     return {"without": without, "with": environment}
 
 

@@ -1,0 +1,107 @@
+"""The source trees that the benchmarks build, always the same."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+from typing import TYPE_CHECKING
+
+import harness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "{backend}"
+
+[project]
+name = "{name}"
+version = "1"
+description = "A project to measure builds with."
+
+[tool.setuptools]
+packages = {{find = {{include = ["{name}*"]}}}}
+
+[tool.setuptools.package-data]
+"*" = ["*.dat"]
+"""
+_C_FILES = 8
+_FUNCTIONS = 150  # which gcc -O3 compiles in about a second
+
+
+def report(tree: Path, backend: str) -> None:
+    """The example of that name."""
+    harness.copy(harness.EXAMPLES / "report", tree)
+    text = f'[build-system]\nrequires = []\nbuild-backend = "{backend}"\n'
+    tree.joinpath("pyproject.toml").write_text(text)
+
+
+def modules(tree: Path, backend: str) -> None:
+    """300 modules of about 4 kB, and a data file beside every third."""
+    for package in range(10):
+        directory = tree / "modules" / f"p{package}"
+        directory.mkdir(parents=True)
+        for module in range(30):
+            lines = [f"def f{i}(x):\n    return x + {i}\n" for i in range(130)]
+            name = "__init__.py" if module == 0 else f"m{module}.py"
+            directory.joinpath(name).write_text("\n".join(lines))
+            if module % 3 == 0:
+                directory.joinpath(f"d{module}.dat").write_text("data\n" * 100)
+    tree.joinpath("modules", "__init__.py").write_text('"""Modules."""\n')
+    _write_pyproject(tree, "modules", backend)
+
+
+def files(tree: Path, backend: str) -> None:
+    """20,000 data files of 10 kB, words that compress as text does."""
+    source = random.Random(0)  # noqa: S311  # nothing secret
+    words = [
+        bytes(source.choices(range(97, 123), k=source.randint(2, 9)))
+        for _ in range(3000)
+    ]
+    for package in range(100):
+        directory = tree / "files" / f"p{package}"
+        directory.mkdir(parents=True)
+        directory.joinpath("__init__.py").touch()
+        for number in range(200):
+            text = b" ".join(source.choices(words, k=1540))
+            directory.joinpath(f"{number}.dat").write_bytes(text)
+    tree.joinpath("files", "__init__.py").write_text('"""Files."""\n')
+    _write_pyproject(tree, "files", backend)
+
+
+def c_extension(tree: Path, backend: str) -> None:
+    """One extension module of 8 C files."""
+    tree.joinpath("c").mkdir(parents=True)
+    tree.joinpath("c", "__init__.py").touch()
+    for number in range(_C_FILES):
+        functions = "\n".join(
+            f"static double f{i}(const double *a, int n) {{ double s = {number}.{i};"
+            f" for (int j = 0; j < n; j++) s += a[j] * (a[n - j - 1] + {i}) / (s + 1);"
+            " return s; }"
+            for i in range(_FUNCTIONS)
+        )
+        calls = " + ".join(f"f{i}(a, n)" for i in range(_FUNCTIONS))
+        total = f"double g{number}(const double *a, int n) {{ return {calls}; }}\n"
+        tree.joinpath("c", f"part{number}.c").write_text(f"{functions}\n{total}")
+    tree.joinpath("c", "fast.c").write_text(
+        textwrap.dedent(
+            """
+            #include <Python.h>
+            static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
+            PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
+            """
+        )
+    )
+    tree.joinpath("setup.py").write_text(
+        "from setuptools import Extension, setup\n"
+        f'parts = [f"c/part{{n}}.c" for n in range({_C_FILES})]\n'
+        'setup(ext_modules=[Extension("c.fast", ["c/fast.c", *parts])])\n'
+    )
+    _write_pyproject(tree, "c", backend)
+
+
+def _write_pyproject(tree: Path, name: str, backend: str) -> None:
+    text = _PYPROJECT.format(name=name, backend=backend)
+    tree.joinpath("pyproject.toml").write_text(text)
