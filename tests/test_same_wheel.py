@@ -144,10 +144,13 @@ def test_left_overs_of_a_checkout(project, plain, tmp_path, same_wheel):
             "MANIFEST.in": "global-include *.dat\n",
             "p/__init__.py": "",
             "p/new.dat": "new\n",
+            "p/no-data-any-more.txt": "still there\n",
         }
     )
 
     def build_an_older_state(source: Path) -> None:
+        manifest = (source / "MANIFEST.in").read_text()
+        (source / "MANIFEST.in").write_text("global-include *.dat *.txt\n")
         (source / "p/old.dat").write_text("old\n")
         (source / "p/old.py").write_text("")
         status, output = plain.setup_py(source, "bdist_wheel")
@@ -156,11 +159,15 @@ def test_left_overs_of_a_checkout(project, plain, tmp_path, same_wheel):
         (source / "p/old.py").unlink()
         shutil.rmtree(source / "dist")
         assert (source / "build/lib/p/old.py").exists()
-        assert "p/old.dat" in (source / "n.egg-info/SOURCES.txt").read_text()
+        (source / "MANIFEST.in").write_text(manifest)
+        listed = (source / "n.egg-info/SOURCES.txt").read_text()
+        assert "p/old.dat" in listed
+        assert "p/no-data-any-more.txt" in listed
 
     wheel = same_wheel(source, dirty=build_an_older_state)
 
-    assert not [n for n, *_ in harness.wheel_contents(wheel) if "old" in n]
+    names = [name for name, *_ in harness.wheel_contents(wheel)]
+    assert not [name for name in names if "old" in name or "any-more" in name]
 
 
 @pytest.mark.parametrize("place", [".tmp", "p/tmp", "."])
