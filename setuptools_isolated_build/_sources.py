@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -29,6 +30,8 @@ _RESULTS = (
     *(".whl", ".egg", ".zip", ".rpm", ".deb", ".msi", ".exe", ".asc", ".sigstore"),
     *(".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.Z", ".tar.zst"),
 )
+# What `setuptools_isolated_build._commands.config` makes, and removes at once.
+_CONFIGTEST = re.compile(r"_configtest-[0-9a-f]{16}(\.\w+)?")
 _UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
 
 
@@ -59,7 +62,7 @@ def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
         if os.path.isabs(name):
             return False  # the private egg-info, which belongs into its own list
         directory, base = os.path.split(os.path.abspath(name))
-        if is_of_a_build(directory):
+        if is_of_a_build(directory) or _CONFIGTEST.fullmatch(base):
             return True
         if directory in results and (base.endswith(_RESULTS) or base == _UV_MARK):
             return True

@@ -331,6 +331,71 @@ extensions.append(Extension("p.fast", ["p/fast.c"]))
     assert both.finish("second"), both.said
 
 
+@pytest.mark.parametrize(
+    ("asks", "step"),
+    [
+        ("try_compile", "compile"),
+        ("try_cpp", "preprocess"),
+        ("try_link", "link_executable"),
+    ],
+)
+@pytest.mark.parametrize("headers", [None, ["stdio.h"]], ids=["", "headers"])
+def test_what_setup_py_asks_the_compiler(asks, step, headers, project, racers, meeting):
+    """One build removes the file that the other's compiler is asked with."""
+    source = racing_project(
+        project,
+        f"""
+from distutils.core import Distribution
+config = Distribution().get_command_obj("config")
+config._check_compiler()
+step = config.compiler.{step}
+def meeting_step(*args, **kwargs):
+    if WHO == "first":
+        meet(WHO)
+    step(*args, **kwargs)
+config.compiler.{step} = meeting_step
+if not config.{asks}("int main(void) {{ return 0; }}", {headers}):
+    raise SystemExit("there is no such thing")
+""",
+    )
+    before = harness.listing(source)
+    both = racers(source)
+    both.start("first")
+    assert meeting.arrival() == "first"
+    both.start("second")
+    assert both.finish("second"), both.said
+    meeting.let_go("first")
+    assert both.finish("first") == both.plugged, both.said
+    if both.plugged:
+        assert harness.listing(source).keys() == before.keys()
+
+
+def test_sdist_while_setup_py_asks_the_compiler(project, racers, meeting):
+    """What lies there for a moment does not ship."""
+    source = racing_project(
+        project,
+        """
+if WHO == "first":
+    from distutils.core import Distribution
+    config = Distribution().get_command_obj("config")
+    config._check_compiler()
+    config.compiler.compile = lambda *args, **kwargs: meet(WHO)
+    config.try_compile("int main(void) { return 0; }")
+""",
+    )
+    (source / "MANIFEST.in").write_text("global-include *.c\n")
+    both = racers(source)
+    both.start("first", "build_sdist")
+    assert meeting.arrival() == "first"
+    both.start("second", "build_sdist")
+    assert both.finish("second"), both.said
+    (sdist,) = (both.out / "second").glob("*.tar.gz")
+    names = [name for name, *_ in harness.archive_contents(sdist)]
+    assert any("_configtest" in name for name in names) != both.plugged
+    meeting.let_go("first")
+    assert both.finish("first"), both.said
+
+
 PUBLICATION = """
 for name in ("remove", "rename", "replace"):
     def met(path, *args, call=getattr(os, name), **kwargs):

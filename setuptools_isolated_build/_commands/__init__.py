@@ -17,6 +17,7 @@ _MIXINS = {
     "build_clib": "BuildClib",
     "build_ext": "BuildExt",
     "build_py": "BuildPy",
+    "config": "Config",
     "editable_wheel": "EditableWheel",
     "egg_info": "EggInfo",
     "install_lib": "InstallLib",
