@@ -412,6 +412,19 @@ class Meeting:
         """
     )
 
+    # A sitecustomize module: who has to wait for a turn comes here before that.
+    BEFORE_A_TURN = CODE + textwrap.dedent(
+        """
+        import os, fasteners
+        acquire = fasteners.InterProcessLock.acquire
+        def meeting_acquire(self, blocking=True, **kwargs):
+            if blocking and b"turn-" in os.fsencode(self.path):
+                meet("waits")
+            return acquire(self, blocking=blocking, **kwargs)
+        fasteners.InterProcessLock.acquire = meeting_acquire
+        """
+    )
+
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 
 import harness
 import pytest
@@ -562,3 +563,39 @@ def test_through_build_system_requires(frontend, wheelhouse, plugged, tmp_path):
     assert ISOLATED in output
     assert len(list(out.glob("*.whl"))) == 1
     assert harness.listing(source) == before
+
+
+def test_bdist_wheel_among_the_entry_points(project, plain, plugged, tmp_path):
+    """An old ``wheel`` has one; newer setuptools uses its own all the same."""
+    old = tmp_path / "old"
+    for name, text in {
+        "old_wheel.py": """
+            try:
+                from setuptools.command.bdist_wheel import bdist_wheel as base
+            except ImportError:
+                from wheel.bdist_wheel import bdist_wheel as base
+            class bdist_wheel(base):
+                def run(self):
+                    print("the entry point's")
+                    super().run()
+            """,
+        "old_wheel-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: old-wheel\nVersion: 1\n",
+        "old_wheel-1.dist-info/entry_points.txt": """
+            [distutils.commands]
+            bdist_wheel = old_wheel:bdist_wheel
+            """,
+    }.items():
+        (old / name).parent.mkdir(parents=True, exist_ok=True)
+        (old / name).write_text(textwrap.dedent(text).lstrip("\n"))
+    source = project({"setup.py": "from setuptools import setup; setup(name='n')\n"})
+    outputs = []
+    for environment in (plain, plugged):
+        status, output = environment.setup_py(
+            source,
+            "bdist_wheel",
+            f"--dist-dir={tmp_path / 'out'}",
+            variables={"PYTHONPATH": str(old)},
+        )
+        outputs.append((status == 0, "the entry point's" in output))
+    assert outputs[0] == outputs[1]
+    assert outputs[1][0]

@@ -42,10 +42,10 @@ def start(tmp_path, meeting):
     """Start a build as somebody; all are reaped at the end."""
     runs = []
 
-    def begin(environment, source, frontend, who):
+    def begin(environment, source, frontend, who, variables=()):
         command = environment.command(frontend, source, tmp_path / who)
         (tmp_path / who).mkdir()
-        variables = {**meeting.variables, "WHO": who}
+        variables = {**meeting.variables, "WHO": who, **dict(variables)}
         runs.append(environment.start(command, source, variables))
         return runs[-1]
 
@@ -122,6 +122,29 @@ def test_setup_py_takes_turns_and_commands_do_not(
     assert meeting.arrival() == "command of second"  # both are at their commands
     for who, run in (("first", first), ("second", second)):
         meeting.let_go(f"command of {who}")
+        output = run.finish()
+        assert run.status == 0, output
+        assert generated(tmp_path / who) == b"whole = True\n"
+
+
+def test_the_second_one_waits(project, plugged, tmp_path, meeting, start):
+    """It is not in its setup.py while the first one is: it stands before the lock."""
+    source = project({"setup.py": GENERATES, "p/__init__.py": ""})
+    first = start(ours(plugged), source, "wheel", "first")
+    assert meeting.arrival() == "setup.py of first"
+    hooked = tmp_path / "hooked"
+    hooked.mkdir()
+    (hooked / "sitecustomize.py").write_text(harness.Meeting.BEFORE_A_TURN)
+    second = start(
+        ours(plugged), source, "wheel", "second", {"PYTHONPATH": str(hooked)}
+    )
+    assert meeting.arrival() == "waits"
+    meeting.let_go("waits")
+    meeting.let_go("setup.py of first")
+    runs = {"first": first, "second": second}
+    for _ in range(3):
+        meeting.let_go(meeting.arrival())
+    for who, run in runs.items():
         output = run.finish()
         assert run.status == 0, output
         assert generated(tmp_path / who) == b"whole = True\n"

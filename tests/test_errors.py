@@ -385,6 +385,22 @@ def test_build_base_of_the_user(project, plain, plugged, tmp_path, where):
     assert ("by name: build_lib = stated/lib" in output) == is_known
 
 
+def test_bdist_base_of_the_user_and_bdist_dir_of_the_project(
+    project, plugged, tmp_path
+):
+    """The user's word counts, below which the project's would be shared."""
+    source = project(FILES)
+    (source / "setup.cfg").write_text("[bdist_wheel]\nbdist_dir = own\n")
+    base = tmp_path / "base"
+    status, output = plugged.setup_py(
+        source, "bdist", f"--bdist-base={base}", "bdist_wheel"
+    )
+    assert status == 0, output
+    assert f"installing to {base / 'wheel'}" in output
+    assert f"by name: bdist_dir = {base / 'wheel'}" in output
+    assert not (source / "own").exists()
+
+
 @pytest.mark.parametrize("where", ["setup.cfg", "pyproject.toml"])
 def test_build_base_of_the_project(project, plugged, tmp_path, where):
     """What the project states is the directory below which its build trees stand."""

@@ -108,20 +108,7 @@ def test_it_says_whom_it_waits_for(project, plugged, tmp_path, meeting, start):
     probe = harness.Meeting()
     hooked = tmp_path / "hooked"
     hooked.mkdir()
-    (hooked / "sitecustomize.py").write_text(
-        MEETING
-        + textwrap.dedent(
-            """
-            import os, fasteners
-            acquire = fasteners.InterProcessLock.acquire
-            def meeting_acquire(self, blocking=True, **kwargs):
-                if blocking and b"turn-" in os.fsencode(self.path):
-                    meet("waits")
-                return acquire(self, blocking=blocking, **kwargs)
-            fasteners.InterProcessLock.acquire = meeting_acquire
-            """
-        )
-    )
+    (hooked / "sitecustomize.py").write_text(harness.Meeting.BEFORE_A_TURN)
     second = start(
         plugged,
         source,
