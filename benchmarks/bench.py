@@ -90,7 +90,7 @@ SCENARIOS = {
         Scenario("report, many", projects.report, (1, 50), (PLUGIN, COPIES)),
         Scenario("300 modules", projects.modules, (1, 2, 5, 10), PURE),
         Scenario(
-            "300 modules, many", projects.modules, (50,), (PLUGIN, COPIES, BACKEND)
+            "300 modules, many", projects.modules, (50,), (PLUGIN, COPIES), rounds=1
         ),
         Scenario(
             "20,000 files", projects.files, (1,), (ALONE, PLUGIN, HATCHLING), rounds=5
@@ -103,6 +103,7 @@ SCENARIOS = {
             (1,),
             (ALONE, PLUGIN, CCACHE),
             "",
+            rounds=2,
         ),
         Scenario(
             "C, one file changed",
@@ -110,6 +111,7 @@ SCENARIOS = {
             (1,),
             (ALONE, PLUGIN, CCACHE),
             "c/part0.c",
+            rounds=2,
         ),
     )
 }

@@ -13,7 +13,7 @@ import pytest
 import setuptools_isolated_build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -177,3 +177,28 @@ def meeting() -> Iterator[harness.Meeting]:
     meeting = harness.Meeting()
     yield meeting
     meeting.close()
+
+
+@pytest.fixture
+def start(
+    tmp_path: Path, meeting: harness.Meeting
+) -> Iterator[Callable[..., harness.Run]]:
+    """Start a build as somebody, who has a result directory; all are reaped at the end."""
+    runs = []
+
+    def begin(
+        environment: harness.Environment,
+        source: Path,
+        frontend: str,
+        who: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> harness.Run:
+        (tmp_path / who).mkdir()  # frontends make it for metadata
+        command = environment.command(frontend, source, tmp_path / who)
+        variables = {**meeting.variables, "WHO": who, **(variables or {})}
+        runs.append(environment.start(command, source, variables))
+        return runs[-1]
+
+    yield begin
+    with harness.many(runs):
+        pass

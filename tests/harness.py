@@ -330,6 +330,12 @@ def wheel_contents(wheel: Path) -> list[tuple[object, ...]]:
         ]
 
 
+def member(directory: Path, name: str) -> object:
+    """Return the contents of *name* in the one wheel in *directory*."""
+    (wheel,) = directory.glob("*.whl")
+    return {member: data for member, _, data in wheel_contents(wheel)}[name]
+
+
 def archive_contents(path: Path) -> list[tuple[object, ...]]:
     """List a wheel or an sdist: names, modes and contents in the archive's order."""
     if path.suffix == ".whl":

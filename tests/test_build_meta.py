@@ -37,31 +37,8 @@ build-backend = "%s"
 """
 
 
-@pytest.fixture
-def start(tmp_path, meeting):
-    """Start a build as somebody; all are reaped at the end."""
-    runs = []
-
-    def begin(environment, source, frontend, who, variables=()):
-        command = environment.command(frontend, source, tmp_path / who)
-        (tmp_path / who).mkdir()
-        variables = {**meeting.variables, "WHO": who, **dict(variables)}
-        runs.append(environment.start(command, source, variables))
-        return runs[-1]
-
-    yield begin
-    with harness.many(runs):
-        pass
-
-
 def ours(plugged):
     return replace(plugged, backend=harness.OUR_BACKEND)
-
-
-def generated(directory):
-    (wheel,) = directory.glob("*.whl")
-    contents = {name: data for name, _, data in harness.wheel_contents(wheel)}
-    return contents["p/generated.py"]
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["backend", "legacy"])
@@ -124,7 +101,7 @@ def test_setup_py_takes_turns_and_commands_do_not(
         meeting.let_go(f"command of {who}")
         output = run.finish()
         assert run.status == 0, output
-        assert generated(tmp_path / who) == b"whole = True\n"
+        assert harness.member(tmp_path / who, "p/generated.py") == b"whole = True\n"
 
 
 def test_the_second_one_waits(project, plugged, tmp_path, meeting, start):
@@ -147,7 +124,7 @@ def test_the_second_one_waits(project, plugged, tmp_path, meeting, start):
     for who, run in runs.items():
         output = run.finish()
         assert run.status == 0, output
-        assert generated(tmp_path / who) == b"whole = True\n"
+        assert harness.member(tmp_path / who, "p/generated.py") == b"whole = True\n"
 
 
 def test_without_the_backend_they_meet_in_setup_py(project, plugged, meeting, start):
@@ -208,4 +185,4 @@ def test_under_uv_they_build_side_by_side(
     for who, run in runs.items():
         output = run.finish()
         assert run.status == 0, output
-        assert generated(tmp_path / who) == b"whole = True\n"
+        assert harness.member(tmp_path / who, "p/generated.py") == b"whole = True\n"

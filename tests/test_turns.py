@@ -31,29 +31,6 @@ GENERATES = MEETING + textwrap.dedent(
 SETTING = "[tool.setuptools-isolated-build]\ntake-turns = true\n"
 
 
-@pytest.fixture
-def start(tmp_path, meeting):
-    """Start a hook as somebody; all are reaped at the end."""
-    runs = []
-
-    def begin(environment, source, hook, who, variables=()):
-        (tmp_path / who).mkdir()  # frontends make it for metadata
-        command = environment.command(hook, source, tmp_path / who)
-        variables = {**meeting.variables, "WHO": who, **dict(variables)}
-        runs.append(environment.start(command, source, variables))
-        return runs[-1]
-
-    yield begin
-    with harness.many(runs):
-        pass
-
-
-def generated(tmp_path, who):
-    (wheel,) = (tmp_path / who).glob("*.whl")
-    contents = {name: data for name, _, data in harness.wheel_contents(wheel)}
-    return contents["p/generated.py"]
-
-
 def test_a_generator_without_turns(project, plugged, tmp_path, meeting, start):
     """What the setting is for: private directories do not cure this one."""
     source = project({"setup.py": GENERATES, "p/__init__.py": ""})
@@ -69,7 +46,7 @@ def test_a_generator_without_turns(project, plugged, tmp_path, meeting, start):
     meeting.let_go("second")
     output = second.finish()
     assert second.status == 0, output
-    assert b"'whole'" in generated(tmp_path, "second")
+    assert b"'whole'" in harness.member(tmp_path / "second", "p/generated.py")
 
 
 @pytest.mark.parametrize("hook", ["requires", "metadata", "sdist", "editable", "wheel"])
@@ -91,11 +68,13 @@ def test_the_second_waits(hook, by, project, plugged, tmp_path, meeting, start):
     output = first.finish()
     assert first.status == 0, output
     if hook == "wheel":
-        assert generated(tmp_path, "first") == b"half = 'whole'\n"
+        assert (
+            harness.member(tmp_path / "first", "p/generated.py") == b"half = 'whole'\n"
+        )
     meeting.let_go("second")
     output = second.finish()
     assert second.status == 0, output
-    assert generated(tmp_path, "second") == b"half = 'whole'\n"
+    assert harness.member(tmp_path / "second", "p/generated.py") == b"half = 'whole'\n"
 
 
 def test_it_says_whom_it_waits_for(project, plugged, tmp_path, meeting, start):
@@ -126,7 +105,7 @@ def test_it_says_whom_it_waits_for(project, plugged, tmp_path, meeting, start):
     probe.close()
     assert second.status == 0, output
     assert f"waiting for another build of {source}" in output
-    assert generated(tmp_path, "second") == b"half = 'whole'\n"
+    assert harness.member(tmp_path / "second", "p/generated.py") == b"half = 'whole'\n"
 
 
 @pytest.mark.parametrize("enabled", ["true", "false"])
