@@ -75,12 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
         started = time.perf_counter()
         try:
             results = examine(name, projects[name], place)
-        except (
-            NotBuiltError,
-            AssertionError,
-            OSError,
-            subprocess.SubprocessError,
-        ) as exc:
+        except AssertionError as exc:
+            results = ["fails"] + [""] * 3
+            write_difference(place, name, "fails", [str(exc)])
+        except (NotBuiltError, OSError, subprocess.SubprocessError) as exc:
             results = ["not built"] + [""] * 3
             write_difference(place, name, "not-built", [str(exc)])
         seconds = f"{time.perf_counter() - started:.0f}"
@@ -92,7 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
     same = sum({*row[2:6]} <= {*GOOD} for row in rows)
     unbuilt = sum(row[2] == "not built" for row in rows)
     print(
-        f"\n{len(rows)} projects: {same} the same in all, {len(bad)} with differences, "
+        f"\n{len(rows)} projects: {same} the same in all, "
+        f"{len(bad)} that fail or differ with the plugin, "
         f"{len(rows) - same - len(bad) - unbuilt} that vary without the plugin, "
         f"{unbuilt} not built without it."
     )
@@ -193,8 +192,9 @@ def install(environment: harness.Environment, tree: Path, requirements: str) -> 
         raise NotBuiltError(output)
     needs = {line[7:] for line in output.splitlines() if line.startswith("needs: ")}
     if needs:
-        # Upgraded, or the setuptools that venv brings would do for most of them.
-        pip = [environment.python, "-m", "pip", "install", "--quiet", "--upgrade"]
+        # Upgraded with all they need, or the setuptools that venv brings would do.
+        pip = [environment.python, "-m", "pip", "install", "--quiet"]
+        pip += ["--upgrade", "--upgrade-strategy", "eager"]
         subprocess.run([*pip, *sorted(needs)], check=True, timeout=harness.TIMEOUT)
 
 

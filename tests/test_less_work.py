@@ -156,6 +156,7 @@ cmdclass["build_py"] = linking_build_py
             "['__init__.py', 'one.dat']",
             id="sources linked by the project",
         ),
+        pytest.param("del os.link\n", "[]", id="no os.link"),
         pytest.param(
             """
 from setuptools.command.build_py import build_py

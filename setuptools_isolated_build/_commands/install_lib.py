@@ -57,6 +57,6 @@ def _is_linked(entry: os.DirEntry[str], path: str) -> bool:
         return False
     try:
         os.link(entry.path, path)
-    except OSError:
+    except (OSError, AttributeError):  # setup.py may have deleted os.link (netifaces)
         return False
     return True
