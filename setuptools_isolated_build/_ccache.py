@@ -11,12 +11,16 @@ from __future__ import annotations
 import os
 import shutil
 from functools import partial
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["run_inside"]
 
 # Paths in these are not understood here; with them, there is a miss and nothing worse.
-_OTHER_PATHS = ("-i", "-B", "-L", "@")
+_UNKNOWN = "?"
+_OTHER_PATHS = ("-i", "-B", "-L", "-M", "@")
 
 
 def run_inside(compiler: Any, private: str, in_tree: str) -> None:
@@ -58,52 +62,59 @@ def _arguments_inside(
     command: list[str], private: str, in_tree: str
 ) -> list[str] | None:
     """Return *command* as it has to be inside *private*, or None if it can't be."""
-    if "-c" not in command or _option(private, in_tree) not in command:
-        return None
-    inside: list[str] = []
-    maps: dict[str, str] = {}  # what the compiler would write down: what it shall write
-    of_source = False
-    for argument in command:
-        if argument == _option(private, in_tree):
-            continue
-        if inside[-1:] == ["-o"]:
-            inside.append(argument)
-            continue
-        flag, path = _split(argument)
-        if path is None or private in flag:
-            return None
-        if path.startswith(private + os.sep):
-            of_source = of_source or not flag
-            path = os.path.relpath(path, private)
-            top = path.split(os.sep)[0]
-            maps[top] = os.path.join(in_tree, top)
-        elif flag == "-I" and not os.path.isabs(path):
-            if os.path.normpath(path).startswith(os.curdir):
-                return None
-            maps[os.path.abspath(path)] = path
-            path = os.path.abspath(path)
-        inside.append(flag + path)
-    stated = tuple(
-        argument for argument in command if argument.startswith("-I" + os.sep)
-    )
-    if not of_source or any(
-        ("-I" + path) in argument for path in maps for argument in stated
+    option = _option(private, in_tree)
+    parts = list(_parts([argument for argument in command if argument != option]))
+    paths = [path for _, path in parts if path]
+    if (
+        "-c" not in command
+        or option not in command
+        or (_UNKNOWN, "") in parts
+        or any(private in flag for flag, _ in parts if flag.startswith("-"))
+        or not any(path.startswith(private + os.sep) for path in paths)
     ):
+        return None
+    inside = []
+    maps = {}  # what the compiler would write down: what it has to write
+    for flag, path in parts:
+        found = path
+        if path.startswith(private + os.sep):
+            found = os.path.relpath(path, private)
+            top = found.split(os.sep)[0]
+            maps[top] = os.path.join(in_tree, top)
+        elif path and not os.path.isabs(path):
+            found = os.path.abspath(path)
+            maps[found] = path
+        inside.append(flag + found)
+    if any(path.startswith(tuple(maps)) for path in paths if os.path.isabs(path)):
         return None  # what is stated as it is would be mapped too
     maps[private] = _working_directory()
     return [*inside, *(_option(was, becomes) for was, becomes in maps.items())]
 
 
-def _split(argument: str) -> tuple[str, str | None]:
-    """Return the flag and the path in *argument*; None is a path that it may hold."""
-    if argument.startswith("-I"):
-        return "-I", argument[2:] or None
-    if argument.startswith(_OTHER_PATHS):
-        return argument, None
+def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Split each argument into a flag and the path of an input, or say `_UNKNOWN`."""
+    before, is_program = "", True
+    for argument in arguments:
+        is_flag = argument.startswith("-")
+        is_program = is_program and not is_flag
+        if is_program or before == "-arch" or (before == "-o" and argument[0] == "/"):
+            yield argument, ""
+        elif argument.startswith("-I"):
+            path = os.path.normpath(argument[2:])
+            yield ("-I", argument[2:]) if path[:1] != os.curdir else (_UNKNOWN, "")
+        elif argument.startswith(_OTHER_PATHS) or _is_relative(argument):
+            yield _UNKNOWN, ""
+        else:
+            yield (argument, "") if is_flag else ("", argument)
+        before = argument
+
+
+def _is_relative(argument: str) -> bool:
+    # Of flags, the value; anything else may be a file that is yet to be written.
     value = argument.rpartition("=")[2]
-    if not os.path.isabs(value) and os.path.exists(value):
-        return argument, None
-    return ("", argument) if argument[:1] != "-" else (argument, "")
+    return not os.path.isabs(value) and (
+        not argument.startswith("-") or os.path.exists(value)
+    )
 
 
 def _option(was: str, becomes: str) -> str:

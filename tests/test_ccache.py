@@ -1,0 +1,100 @@
+"""Which compilations run inside the build tree, and how. What comes of it: test_compiled."""
+
+from __future__ import annotations
+
+import pytest
+from setuptools_isolated_build import _ccache
+
+PRIVATE = "/root/0/build"
+OPTION = f"-ffile-prefix-map={PRIVATE}=build"
+OBJECT = f"{PRIVATE}/temp/root/0/build/temp/made.o"
+PROGRAM = ["ccache", "gcc", "-g", "-DNDEBUG"]
+SOURCE = ["-c", f"{PRIVATE}/temp/made.c", "-o", OBJECT]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A source tree with a directory of headers and a file of options."""
+    (tmp_path / "include").mkdir()
+    (tmp_path / "options").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PWD", str(tmp_path))
+    return tmp_path
+
+
+def inside(*arguments):
+    return _ccache._arguments_inside(list(arguments), PRIVATE, "build")
+
+
+def test_a_generated_source(here):
+    """The same path from everywhere; what is written down is what it is without us."""
+    assert inside(*PROGRAM, "-I/usr/include", *SOURCE, OPTION) == [
+        *(*PROGRAM, "-I/usr/include", "-c", "temp/made.c", "-o", OBJECT),
+        "-ffile-prefix-map=temp=build/temp",
+        f"-ffile-prefix-map={PRIVATE}={here}",
+    ]
+
+
+def test_directories_of_headers(here):
+    """Those of the source tree are found from inside, those of the build tree too."""
+    generated = f"-I{PRIVATE}/temp/include"
+    assert inside(*PROGRAM, "-Iinclude", generated, *SOURCE, OPTION, "-O2") == [
+        *(*PROGRAM, f"-I{here}/include", "-Itemp/include"),
+        *("-c", "temp/made.c", "-o", OBJECT, "-O2"),
+        f"-ffile-prefix-map={here}/include=include",
+        "-ffile-prefix-map=temp=build/temp",
+        f"-ffile-prefix-map={PRIVATE}={here}",
+    ]
+
+
+def test_sources_of_the_tree(here):
+    """They have the same path everywhere, and stay where they are."""
+    source = ["-c", "p/fast.c", "-o", OBJECT, OPTION]
+    assert inside(*PROGRAM, *source) is None
+    assert inside(*PROGRAM, f"-I{PRIVATE}/temp", *source) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-MF", "made.d"],
+        ["-MFmade.d"],
+        ["-include", "options"],
+        ["-fprofile-use=options"],
+        ["@options"],
+        ["-I."],
+        ["-I../include"],
+        ["-isystem", "include"],
+        ["-isysteminclude"],
+        ["other.c"],
+        [f'-DWHERE="{PRIVATE}/temp"'],
+    ],
+    ids=" ".join,
+)
+def test_paths_that_are_not_understood(here, arguments):
+    """They would be others inside: the compilation stays as it is."""
+    assert inside(*PROGRAM, *SOURCE, *arguments, OPTION) is None
+
+
+def test_a_directory_that_is_stated_twice(here):
+    """By its whole path too, which would be mapped along with the other."""
+    twice = [f"-I{here}/include", "-Iinclude"]
+    assert inside(*PROGRAM, *twice, *SOURCE, OPTION) is None
+
+
+def test_other_commands(here):
+    """Linking; and what was not given the prefix map, since nothing needs it."""
+    link = ["gcc", "-shared", OBJECT, "-o", f"{PRIVATE}/lib/made.so"]
+    assert inside(*link, OPTION) is None
+    assert inside(*PROGRAM, *SOURCE) is None
+
+
+def test_an_object_elsewhere(here):
+    """Where build_temp is stated: by its whole path, or else it would be another."""
+    source = [*PROGRAM, "-c", f"{PRIVATE}/temp/made.c", OPTION]
+    assert inside(*source, "-o", "/stated/made.o")[-4:-2] == ["-o", "/stated/made.o"]
+    assert inside(*source, "-o", "stated/made.o") is None
+
+
+def test_architectures_of_a_fat_binary(here):
+    assert inside(*PROGRAM, *SOURCE, "-arch", "arm64", OPTION) is not None
