@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import errno
 import os
-import shutil
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from . import _build_tree, _locks, _roots, _turns
 from ._build_meta import running_hook
 from ._settings import Settings, read_settings
-from .errors import BuildRootError, DiskFullError, SettingsError
+from .errors import BuildRootError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +59,6 @@ IN_TREE = frozenset(
     }
 )
 _SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
-_ALMOST_NOTHING = 2 << 20  # bytes; compilers remove what they could not finish
 
 
 # Nor can these share their products, which are not made from what lies in build/.
@@ -188,7 +185,11 @@ def within(dist: Distribution) -> Iterator[None]:
         yield
         failed = False
     except Exception as exc:
-        _explain_full_disk(exc, dist)
+        isolation = current(dist)
+        if isolation is not None:
+            from . import _full_disk  # most builds do not fail
+
+            _full_disk.explain(exc, dist, isolation.tree)
         raise
     finally:
         _end(dist, failed=failed)
@@ -290,63 +291,6 @@ def stated_by_user(dist: Distribution, command: str, option: str) -> bool:
     source = str(options[option][0])
     own_files = {os.path.abspath(name) for name in ("setup.cfg", "pyproject.toml")}
     return source != "setup script" and os.path.abspath(source) not in own_files
-
-
-def _explain_full_disk(exc: Exception, dist: Distribution) -> None:
-    """Raise `DiskFullError` if that is why a command failed, whatever it has raised.
-
-    distutils keeps only the text of an OSError, and of a compiler's only its status:
-    then what is left on the file system has to tell.
-    """
-    isolation = current(dist)
-    if isolation is None:
-        return
-    free = _free_space(isolation.tree.directory, _dist_dir(dist))
-    path = min(free, key=free.__getitem__, default=isolation.tree.directory)
-    full = os.strerror(errno.ENOSPC)
-    chain: BaseException | None = exc
-    seen = set()
-    while chain is not None and id(chain) not in seen:
-        seen.add(id(chain))  # somebody may have raised a cause again: a circle
-        numbers = (errno.ENOSPC, errno.EDQUOT)
-        if getattr(chain, "errno", None) in numbers or full in str(chain):
-            path = str(getattr(chain, "filename", None) or path)
-            break
-        chain = chain.__cause__ or chain.__context__
-    else:
-        if (
-            not _is_of_a_compiler(exc)
-            or free.get(path, _ALMOST_NOTHING) >= _ALMOST_NOTHING
-        ):
-            return
-        full = f"almost no space is left, {free[path] >> 10} KiB"
-    remedy = "free some space there"
-    if isolation.tree.holds(path) or path == isolation.tree.directory:
-        remedy += ", or set TMPDIR or build-root to a larger file system"
-    raise DiskFullError(path, f"{full} ({exc})", remedy) from exc
-
-
-def _is_of_a_compiler(exc: Exception) -> bool:
-    from setuptools.errors import CompileError, ExecError, LibError, LinkError
-
-    return isinstance(exc, (CompileError, ExecError, LibError, LinkError))
-
-
-def _dist_dir(dist: Distribution) -> str | None:
-    for name in ("bdist_wheel", "sdist", "editable_wheel"):
-        command = dist.get_command_obj(name, create=False)
-        dist_dir = getattr(command, "dist_dir", None)
-        if dist_dir:
-            return str(dist_dir)
-    return None
-
-
-def _free_space(*directories: str | None) -> dict[str, int]:
-    return {
-        os.path.abspath(path): shutil.disk_usage(path).free
-        for path in directories
-        if path and os.path.isdir(path)
-    }
 
 
 def _owns(dist: Distribution, tree: BuildTree) -> bool:
