@@ -281,7 +281,7 @@ def describe(environment: harness.Environment) -> str:
     found = [line.replace("==", " ") for line in listed if line.startswith(names)]
     return (
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.release()}, "
+        f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}, "
         f"{platform.python_implementation()} {platform.python_version()}, "
         f"{', '.join(found)}.\n"
     )
