@@ -266,15 +266,11 @@ def listing(tree: Path, without: Path | None = None) -> Listing:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Name what builds have left below *root*, apart from roots and lock files.
-
-    And apart from the certificates that pip leaves behind, on Python 3.9.
-    """
+    """Name what builds have left below *root*, apart from roots and lock files."""
     return sorted(
         str(path.relative_to(root))
         for path in root.rglob("*")
         if path.suffix != ".lock"
-        and not path.name.endswith("cacert.pem")
         and path.name.lstrip(".") != f"setuptools-isolated-build-{user()}"
     )
 
@@ -398,6 +394,20 @@ def run_python(environment: Environment, code: str, cwd: Path) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def ccache_counters(variables: Mapping[str, str]) -> dict[str, int]:
+    """Return the counters of the ccache whose directory *variables* name."""
+    done = subprocess.run(
+        ["ccache", "--print-stats"],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT,
+    )
+    lines = (line.split("\t") for line in done.stdout.splitlines())
+    return {name: int(count) for name, count in lines}
 
 
 class Meeting:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import textwrap
 from dataclasses import replace
 
 import harness
@@ -41,7 +43,7 @@ def ours(plugged):
     return replace(plugged, backend=harness.OUR_BACKEND)
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["backend", "legacy"])
+@pytest.mark.parametrize("legacy", [False, True], ids=["", "legacy editable"])
 def test_it_has_all_hooks(plugged, tmp_path, legacy):
     """Those of the setuptools that it is used with, switched off or on."""
     code = """
@@ -57,7 +59,7 @@ def test_it_has_all_hooks(plugged, tmp_path, legacy):
         assert all_of(ours) == all_of(theirs), (all_of(ours), all_of(theirs))
         assert len(hooks(ours)) >= 5
     """
-    code = "\n".join(line[8:] for line in code.splitlines())
+    code = textwrap.dedent(code)
     if legacy:
         code = (
             "import os; os.environ['SETUPTOOLS_ENABLE_FEATURES'] = 'legacy-editable'\n"
@@ -78,7 +80,7 @@ def test_each_hook_does_the_same(hook, plain, plugged, tmp_path):
         output = run.finish()
         assert run.status == 0, output
         products.append(harness.product(result, output))
-        harness.shutil.rmtree(source)
+        shutil.rmtree(source)
         (tmp_path / "pristine").rename(source)
     assert products[0] == products[1]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from setuptools_isolated_build import _ccache
 
-PRIVATE = "/root/0/build"
+PRIVATE = "/private/0/build"
 OPTION = f"-ffile-prefix-map={PRIVATE}=build"
-OBJECT = f"{PRIVATE}/temp/root/0/build/temp/made.o"
+OBJECT = f"{PRIVATE}/temp/private/0/build/temp/made.o"
 PROGRAM = ["ccache", "gcc", "-g", "-DNDEBUG"]
 SOURCE = ["-c", f"{PRIVATE}/temp/made.c", "-o", OBJECT]
 

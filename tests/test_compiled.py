@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 
 import harness
 import pytest
@@ -187,7 +186,7 @@ def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, mee
         cached["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
     first = plugged.build(source, tmp_path / "first", variables=cached)
     assert first.read_bytes() == expected.read_bytes()
-    cold = statistics(cached)
+    cold = harness.ccache_counters(cached)
     assert cold["cache_miss"] > 0
 
     at_once = [
@@ -205,7 +204,7 @@ def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, mee
             meeting.let_go("generated")
         outputs = [run.finish() for run in at_once]
         assert [run.status for run in at_once] == [0] * 4, outputs
-    warm = statistics(cached)
+    warm = harness.ccache_counters(cached)
     assert warm["cache_miss"] == cold["cache_miss"], outputs
     hits = [
         each["direct_cache_hit"] + each["preprocessed_cache_hit"]
@@ -215,19 +214,6 @@ def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, mee
     for number in range(4):
         (wheel,) = (tmp_path / str(number)).glob("*.whl")
         assert wheel.read_bytes() == expected.read_bytes()
-
-
-def statistics(cached):
-    """Return ccache's own counters."""
-    done = subprocess.run(
-        ["ccache", "--print-stats"],
-        env={**os.environ, **cached},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = (line.split("\t") for line in done.stdout.splitlines())
-    return {name: int(count) for name, count in lines}
 
 
 def test_flags_stay_as_they_are(project, plain, plugged, tmp_path):

@@ -661,7 +661,7 @@ def test_compilers(
     cached = {**compilers, **cache, "CC": f"ccache {compiler}"}
     first = plugged.build(source, tmp_path / "first", variables=cached)
     assert first.read_bytes() == expected.read_bytes()
-    misses = [_misses(cache)]
+    cold = harness.ccache_counters(cache)["cache_miss"]
     runs = []
     for number in range(10):
         root = tmp_path / f"root{number}"  # or the tenth could lease the first's tree
@@ -675,20 +675,7 @@ def test_compilers(
     for number in range(10):
         (wheel,) = (tmp_path / str(number)).glob("*.whl")
         assert wheel.read_bytes() == expected.read_bytes()
-    misses.append(_misses(cache))
-    assert misses[0] == misses[1] > 0  # as many as there were before the ten
-
-
-def _misses(cache):
-    done = subprocess.run(
-        ["ccache", "--print-stats"],
-        env={**os.environ, **cache},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    counters = dict(line.split("\t") for line in done.stdout.splitlines())
-    return int(counters["cache_miss"])
+    assert harness.ccache_counters(cache)["cache_miss"] == cold > 0
 
 
 # The generator of the writer stands still when it has begun to write its file.
