@@ -75,12 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
         started = time.perf_counter()
         try:
             results = examine(name, projects[name], place)
-        except AssertionError as exc:
-            results = ["fails"] + [""] * 3
-            write_difference(place, name, "fails", [str(exc)])
-        except (NotBuiltError, OSError, subprocess.SubprocessError) as exc:
+        except (NotBuiltError, subprocess.CalledProcessError) as exc:
             results = ["not built"] + [""] * 3
             write_difference(place, name, "not-built", [str(exc)])
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as exc:
+            results = ["fails"] + [""] * 3
+            write_difference(place, name, "fails", [str(exc)])
         seconds = f"{time.perf_counter() - started:.0f}"
         rows.append((name, projects[name], *results, seconds))
         say(f"{number} of {len(names)}: " + "  ".join(map(str, rows[-1])))
