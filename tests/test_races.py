@@ -8,6 +8,7 @@ without the plugin proves nothing about it.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import harness
@@ -81,8 +82,10 @@ def racers(request, tmp_path, meeting):
     """Make racers, which know whether the plugin is there to save them."""
     made = []
 
-    def make(source):
+    def make(source, backend=None):
         environment = request.getfixturevalue(request.param)
+        if backend is not None:
+            environment = replace(environment, backend=backend)
         made.append(Racers(environment, source, tmp_path, meeting))
         made[-1].plugged = request.param == "plugged"
         return made[-1]
@@ -341,7 +344,10 @@ extensions.append(Extension("p.fast", ["p/fast.c"]))
 )
 @pytest.mark.parametrize("headers", [None, ["stdio.h"]], ids=["", "headers"])
 def test_what_setup_py_asks_the_compiler(asks, step, headers, project, racers, meeting):
-    """One build removes the file that the other's compiler is asked with."""
+    """One build removes the file that the other's compiler is asked with.
+
+    By setuptools' own backend: with ours nobody comes to setup.py meanwhile.
+    """
     source = racing_project(
         project,
         f"""
@@ -359,7 +365,7 @@ if not config.{asks}("int main(void) {{ return 0; }}", {headers}):
 """,
     )
     before = harness.listing(source)
-    both = racers(source)
+    both = racers(source, backend=harness.SETUPTOOLS)
     both.start("first")
     assert meeting.arrival() == "first"
     both.start("second")
@@ -384,7 +390,7 @@ if WHO == "first":
 """,
     )
     (source / "MANIFEST.in").write_text("global-include *.c\n")
-    both = racers(source)
+    both = racers(source, backend=harness.SETUPTOOLS)
     both.start("first", "build_sdist")
     assert meeting.arrival() == "first"
     both.start("second", "build_sdist")
