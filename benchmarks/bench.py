@@ -39,7 +39,7 @@ class Contender:
 
     Attributes:
         name: what the tables call it.
-        plugin: whether the plugin is in the environment.
+        plugin: which environment builds, the one "with" it or the one "without".
         frontend: one of `harness.FRONTENDS`.
         backend: what pyproject.toml names, and whose hooks are called.
         prefix: put before each build's command.
@@ -72,13 +72,22 @@ PURE = (*SETUPTOOLS, HATCHLING, FLIT)
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is built, how many times at once, and by whom."""
+    """What is built, how many times at once, and by whom.
+
+    Attributes:
+        name: what the tables call it.
+        make: writes the tree, for a backend; one of `projects`.
+        at_once: how many builds, one after the other.
+        contenders: who builds.
+        change: None for builds of a fresh tree. For warm ones, the file that is changed
+            in a tree that has been built once, or "" if none is.
+        rounds: how often each contender has its turn.
+    """
 
     name: str
     make: Callable[[Path, str], None]
     at_once: tuple[int, ...]
     contenders: tuple[Contender, ...]
-    # What is changed in a tree that has been built once, for a warm rebuild.
     change: str | None = None
     rounds: int = 3
 
@@ -362,7 +371,7 @@ def targets(results: Results) -> str:
     lines = ["| what | at most | measured |", "|---|---|---|"]
     for what, limit, ratio in rows:
         try:
-            measured = f"{ratio():.2f}" if limit != 1.02 else f"{ratio():.3f}"
+            measured = f"{ratio():.3f}"
         except KeyError:
             continue  # its scenario was not asked for
         at_most = "(none)" if limit is None else f"{limit:.2f}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_inside"]
 
-# Paths in these are not understood here; with them, there is a miss and nothing worse.
+# With these there is a miss and nothing worse: what paths they hold is not understood.
 _UNKNOWN = "?"
 _OTHER_PATHS = ("-i", "-B", "-L", "-M", "@")
 

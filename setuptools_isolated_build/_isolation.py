@@ -227,10 +227,7 @@ def take_turn(
         return
     try:
         if _is_sandboxed():
-            root, reason = (
-                "",
-                "easy_install runs them, and lets them write nowhere else",
-            )
+            root, reason = "", _SANDBOXED
         elif settings.build_root is not None:
             root, reason = _roots.stated_root(settings.build_root), None
         else:
