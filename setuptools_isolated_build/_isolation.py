@@ -178,7 +178,7 @@ def within(dist: Distribution) -> Iterator[None]:
         DiskFullError: in place of what the block has raised, if that was the reason.
     """
     if not _TAKE_TURNS.isdisjoint(requested(dist)) and running_hook() is None:
-        take_turn(dist, dist.src_root)
+        take_turn(dist, dist.src_root, what=_turns.PRODUCTS)
     _turns.ender(_setup_phase)()
     failed = True
     try:
@@ -207,7 +207,11 @@ def setup_in_turn() -> Iterator[None]:
 
 
 def take_turn(
-    owner: object, src_root: str | None, *, only_if_set: bool = False
+    owner: object,
+    src_root: str | None,
+    *,
+    what: str = _turns.SOURCES,
+    only_if_set: bool = False,
 ) -> None:
     """Wait until no other build that takes turns is at work in the source tree.
 
@@ -216,6 +220,7 @@ def take_turn(
     Args:
         owner: whose turn it is, for as long as it lives.
         src_root: the distribution's, where it is known.
+        what: which of the things in the tree is shared.
         only_if_set: whether the setting ``take-turns`` decides.
     """
     source_dir = os.path.abspath(src_root or os.curdir)
@@ -234,7 +239,7 @@ def take_turn(
             root = _roots.default_root(source_dir)
             reason = _roots.why_not_private(root)
         if reason is None:
-            _turns.begin(owner, source_dir, root, warn)
+            _turns.begin(owner, what, source_dir, root, warn)
     except (BuildRootError, OSError, _locks.LocksUnavailableError) as exc:
         reason = str(exc)
     if reason is not None:

@@ -1,8 +1,9 @@
 """Commands of one source tree that take turns, since they share something in it.
 
-Those that are asked for what they leave in the tree (``setup.py build``), and all
-builds of a project with ``take-turns = true``. The lock is keyed by the real path of
-the tree. It is one for each tree: builds of different trees may run inside each other.
+Those that are asked for what they leave in the tree (``setup.py build``) share their
+products; what setup.py and builds with ``take-turns = true`` share are sources. Each
+kind has a lock for each tree, keyed by its real path: builds of different trees may run
+inside each other.
 """
 
 from __future__ import annotations
@@ -13,25 +14,31 @@ from typing import Callable
 
 from . import _locks
 
-__all__ = ["begin", "ender"]
+__all__ = ["PRODUCTS", "SOURCES", "begin", "ender"]
+
+PRODUCTS = "products"
+SOURCES = "sources"
 
 # For the builds of the same tree that a build starts: its turn is theirs.
 _INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
 _LONG = 1_000_000_000.0  # seconds: a queue ends when its builds end
 
 _turns: dict[str, tuple[_locks.Lock, int]] = {}  # and how many owners are in it
-_owners: weakref.WeakKeyDictionary[object, weakref.finalize] = (  # type: ignore[type-arg]
+_owners: weakref.WeakKeyDictionary[object, dict[str, weakref.finalize]] = (  # type: ignore[type-arg]
     weakref.WeakKeyDictionary()
 )
 
 
 def begin(
-    owner: object, source_dir: str, root: str, tell: Callable[[str], None]
+    owner: object, what: str, source_dir: str, root: str, tell: Callable[[str], None]
 ) -> None:
     """Wait for the turn of *owner*, which lasts until `ender` or the end of *owner*.
 
+    Whoever wants a turn with both kinds takes the one with the sources first.
+
     Args:
         owner: the distribution whose commands run in the turn, or what stands for it.
+        what: `PRODUCTS` or `SOURCES`, whichever is shared.
         source_dir: the source tree.
         root: the directory for the lock file, which only this user can write to.
         tell: says in the build's output that there is somebody to wait for.
@@ -44,8 +51,9 @@ def begin(
 
     tree = os.path.realpath(source_dir)
     key = hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
-    path = os.path.join(root, f"turn-{key}.lock")
-    if owner in _owners or (path in _inherited() and path not in _turns):
+    path = os.path.join(root, f"turn-{key}-{what}.lock")
+    own = _owners.setdefault(owner, {})
+    if path in own or (path in _inherited() and path not in _turns):
         return
     if path in _turns:
         lock, others = _turns[path]
@@ -54,12 +62,18 @@ def begin(
         lock = _acquire(path, lambda: tell(f"waiting for another build of {tree}"))
         _inherit({*_inherited(), path})
     _turns[path] = lock, others + 1
-    _owners[owner] = weakref.finalize(owner, _leave, path, os.getpid())
+    own[path] = weakref.finalize(owner, _leave, path, os.getpid())
 
 
-def ender(owner: object) -> Callable[[], object]:
-    """Return a function that ends the turn of *owner*, if it has one."""
-    return _owners.pop(owner, lambda: None)
+def ender(owner: object) -> Callable[[], None]:
+    """Return a function that ends the turns of *owner*, if it has any."""
+    leaves = _owners.pop(owner, {}).values()
+
+    def end() -> None:
+        for leave in leaves:
+            leave()
+
+    return end
 
 
 def _acquire(path: str, tell: Callable[[], None]) -> _locks.Lock:
