@@ -1,68 +1,80 @@
-"""Let ccache find in one build tree what it has stored from another.
+"""Let ccache find what it has stored from other build trees and environments.
 
-ccache hashes the path of the source file, and of sources that are generated in
-build_temp that path has the build tree in it. Such a compilation is run inside the
-build tree, where the path is the same for all; what the compiler then writes down
-differently is mapped to what it is without us.
+ccache hashes paths that the object does not hold. Of sources that are generated in
+build_temp, the path has the build tree in it: such a compilation is run inside the
+build tree, where the path is the same for all, and what the compiler then writes down
+differently is mapped to what it is without us. Of an isolated environment, the path of
+a directory for headers that has none: it is left out.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from functools import partial
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["run_inside"]
+__all__ = ["prefix_map", "same_everywhere"]
 
 # With these there is a miss and nothing worse: what paths they hold is not understood.
 _UNKNOWN = "?"
 _OTHER_PATHS = ("-i", "-B", "-L", "-M", "@")
+# With these the compiler warns of such a directory, or writes all of its options down.
+_TELLS = (
+    "-frecord-",
+    "-grecord-command-line",
+    "-Wmissing-include-dirs",
+    "-Werror=miss",
+)
 
 
-def run_inside(compiler: Any, private: str, in_tree: str) -> None:
-    """Let *compiler* run ccache inside the build tree, if it does run ccache.
+def same_everywhere(
+    command: list[str], private: str, in_tree: str
+) -> tuple[str, list[str]]:
+    """Return where to run a compilation and how, so that ccache finds its object.
 
     Args:
-        compiler: a Unix compiler of distutils.
-        private: the absolute path of the build_base in use.
+        command: the compiler, its flags and its files.
+        private: the absolute path of the build_base, or "" if it is not ours.
         in_tree: the build_base without us.
+
+    Returns:
+        The directory, empty for the current one, and the command.
     """
-    if _is_ccache(compiler.compiler_so[0]):
-        # Newer setuptools runs compilers by another name than older ones.
-        name = "call" if hasattr(compiler, "call") else "spawn"
-        # A partial, since compilers are pickled with the command that holds them.
-        wrapped = partial(_call, getattr(compiler, name), private, in_tree)
-        setattr(compiler, name, wrapped)
+    if not any(argument.startswith(_TELLS) for argument in command):
+        command = [argument for argument in command if not _finds_nothing(argument)]
+    inside = _arguments_inside(command, private, in_tree) if private else None
+    return ("", command) if inside is None else (private, inside)
 
 
-def _is_ccache(program: str) -> bool:
-    # ``CC="ccache gcc"``, or a directory on PATH in which gcc is a link to ccache.
-    path = os.path.realpath(shutil.which(program) or program)
-    return os.path.basename(path) == "ccache"
+def prefix_map(was: str, becomes: str) -> str:
+    """Return the option by which compilers write *becomes* where a path has *was*."""
+    return f"-ffile-prefix-map={was}={becomes}"
 
 
-def _call(
-    wrapped: Callable[..., None],
-    private: str,
-    in_tree: str,
-    command: list[str],
-    **kwargs: Any,
-) -> None:
-    inside = _arguments_inside(command, private, in_tree)
-    if inside is not None:
-        command = ["sh", "-c", 'cd "$0" && exec "$@"', private, *inside]
-    wrapped(command, **kwargs)
+def _finds_nothing(argument: str) -> bool:
+    return argument.startswith(f"-I{os.sep}") and not _has_files(argument[2:])
+
+
+def _has_files(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return any(
+                not entry.is_dir(follow_symlinks=False) or _has_files(entry.path)
+                for entry in entries
+            )
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _arguments_inside(
     command: list[str], private: str, in_tree: str
 ) -> list[str] | None:
     """Return *command* as it has to be inside *private*, or None if it can't be."""
-    option = _option(private, in_tree)
+    option = prefix_map(private, in_tree)
     parts = list(_parts([argument for argument in command if argument != option]))
     paths = [path for _, path in parts if path]
     if (
@@ -88,7 +100,7 @@ def _arguments_inside(
     if any(path.startswith(tuple(maps)) for path in paths if os.path.isabs(path)):
         return None  # what is stated as it is would be mapped too
     maps[private] = _working_directory()
-    return [*inside, *(_option(was, becomes) for was, becomes in maps.items())]
+    return [*inside, *(prefix_map(was, becomes) for was, becomes in maps.items())]
 
 
 def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:
@@ -115,10 +127,6 @@ def _is_relative(argument: str) -> bool:
     return not os.path.isabs(value) and (
         not argument.startswith("-") or os.path.exists(value)
     )
-
-
-def _option(was: str, becomes: str) -> str:
-    return f"-ffile-prefix-map={was}={becomes}"
 
 
 def _working_directory() -> str:

@@ -1,48 +1,95 @@
-"""Keep the build tree's path out of what is compiled there.
+"""What becomes of a build's compilations: the same bytes, and not twice the work.
 
 Sources that are generated in build_temp (cffi, swig, Cython on request) are given to
 the compiler by their absolute path now, which debug information and ``__FILE__``
 repeat. The path is mapped to the one that they would have without us: ``build/temp.…``.
+And where there is a compiler cache, they go through it, each object in one build only.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
+import weakref
 from functools import cache, partial
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
-from . import _ccache
+from . import _ccache, _compiler_cache, _flights, _isolation
 
-__all__ = ["map_prefix"]
+__all__ = ["Place", "prepare", "puts_off"]
 
 _SECONDS = 60
+_CACHES = {"ccache", "sccache"}
+_prepared: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def map_prefix(compiler: Any, private: str, in_tree: str) -> None:
-    """Let *compiler* write *in_tree* for *private* into what it compiles.
+class Place(NamedTuple):
+    """Where a build compiles.
 
-    With gcc 8, clang 10 and later. Only compilations whose arguments name *private*
+    Attributes:
+        private: the absolute path of the build_base, or "" if it is not ours.
+        in_tree: the build_base without us.
+        cache: the path of a compiler cache's program, if there is one.
+        lock_root: where the locks of objects are, or None if they have no place.
+    """
+
+    private: str
+    in_tree: str
+    cache: str | None
+    lock_root: str | None
+
+
+def prepare(compiler: Any, place: Place) -> None:
+    """Let *compiler* map the path of the build tree, and use the compiler cache.
+
+    The path with gcc 8, clang 10 and later. Only compilations whose arguments name it
     get the option, at their end: the flags of the interpreter, the project and the user
     stay as they are.
 
     Args:
         compiler: what distutils compiles with; all but its Unix compilers stay alone.
-        private: the absolute path of the build_base in use.
-        in_tree: the build_base without us.
+        place: where the build compiles.
     """
-    if getattr(compiler, "compiler_type", None) == "unix":
-        # A partial, since compilers are pickled with the command that holds them.
-        wrapped = compiler._compile  # noqa: SLF001
-        option = f"-ffile-prefix-map={private}={in_tree}"
-        compiler._compile = partial(_compile, compiler, wrapped, private, option)  # noqa: SLF001
-        _ccache.run_inside(compiler, private, in_tree)
+    if getattr(compiler, "compiler_type", None) != "unix" or compiler in _prepared:
+        return
+    _prepared.add(compiler)
+    # Partials, since compilers are pickled with the command that holds them.
+    compiler._compile = partial(_compile, compiler, compiler._compile, place)  # noqa: SLF001
+    if place.cache or _compiler_cache.launcher(compiler.compiler_so) in _CACHES:
+        # Newer setuptools runs compilers by another name than older ones.
+        name = "call" if hasattr(compiler, "call") else "spawn"
+        setattr(compiler, name, partial(_call, getattr(compiler, name), place))
+        compiler.compile = partial(_compile_all, compiler, compiler.compile)
+        compiler.link = partial(_link, compiler.link)
+
+
+def puts_off(compiler: Any) -> bool:
+    """Whether compilations may be put off: nobody but setuptools has a part in them."""
+    method = getattr(compiler, "_compile", None)
+    return (
+        isinstance(method, partial)
+        and method.func is _compile
+        and _isolation.is_setuptools(method.args[1])
+    )
+
+
+def _compile_all(
+    compiler: Any, wrapped: Callable[..., list[str]], *args: Any, **kwargs: Any
+) -> list[str]:
+    if not puts_off(compiler):
+        return wrapped(*args, **kwargs)
+    with _flights.batch():
+        return wrapped(*args, **kwargs)
+
+
+def _link(wrapped: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    _flights.link(partial(wrapped, *args, **kwargs))
 
 
 def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
     compiler: Any,
     wrapped: Callable[..., None],
-    private: str,
-    option: str,
+    place: Place,
     obj: str,
     src: str,
     ext: str,
@@ -51,11 +98,44 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
     pp_opts: list[str],
 ) -> None:
     arguments = (src, *cc_args, *(extra_postargs or ()))
-    if any(private in str(argument) for argument in arguments) and _accepts(
-        tuple(compiler.compiler_so), option
+    option = _ccache.prefix_map(place.private, place.in_tree)
+    if (
+        place.private
+        and any(place.private in str(argument) for argument in arguments)
+        and _accepts(tuple(compiler.compiler_so), option)
     ):
         extra_postargs = [*(extra_postargs or ()), option]
-    wrapped(obj, src, ext, cc_args, extra_postargs, pp_opts)
+    _flights.compilation(
+        obj, partial(wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts)
+    )
+
+
+def _call(
+    wrapped: Callable[..., None], place: Place, command: list[str], **kwargs: Any
+) -> None:
+    in_front = _compiler_cache.launcher(command)
+    program = None if in_front else place.cache
+    name = _compiler_cache.launcher([program]) if program else in_front
+    if "-c" not in command or name not in _CACHES:
+        wrapped(command, **kwargs)
+        return
+    directory, asked = "", list(command)
+    if name == "ccache":
+        directory, asked = _ccache.same_everywhere(asked, place.private, place.in_tree)
+    key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
+    if program:
+        asked = [program, *asked]
+    if directory:
+        asked = ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked]
+    _flights.alone(
+        place.lock_root,
+        key,
+        partial(
+            _compiler_cache.run,
+            *(wrapped, program, asked, command, _isolation.warn),
+            **kwargs,
+        ),
+    )
 
 
 @cache

@@ -32,6 +32,8 @@ class Settings(NamedTuple):
         verify: whether a wheel is checked against its RECORD before it is published.
         take_turns: whether builds of this tree queue, from the loading of the plugin to
             the end of the hook.
+        compiler_cache: what C and C++ compilations go through: ``auto``, ``ccache``,
+            ``sccache``, ``off``.
     """
 
     enabled: bool = True
@@ -40,6 +42,7 @@ class Settings(NamedTuple):
     lock_timeout: float = 60.0
     verify: bool = True
     take_turns: bool = False
+    compiler_cache: str = "auto"
 
 
 class _Key(NamedTuple):
@@ -67,8 +70,12 @@ def _number_from_text(text: str) -> object:
         return text
 
 
+def _one_of(*words: str) -> _Key:
+    expects = "one of " + ", ".join(f'"{word}"' for word in words)
+    return _Key(expects, lambda value: value in words, str.strip)
+
+
 _SWITCH = _Key("true or false", lambda v: isinstance(v, bool), _switch_from_text)
-_KEEP = ("never", "on-failure", "always")
 _KEYS = {
     "enabled": _SWITCH,
     "build-root": _Key(
@@ -76,12 +83,11 @@ _KEYS = {
         lambda v: isinstance(v, str) and v != "" and "\0" not in v,
         str,
     ),
-    "keep": _Key(
-        'one of "never", "on-failure", "always"', lambda v: v in _KEEP, str.strip
-    ),
+    "keep": _one_of("never", "on-failure", "always"),
     "lock-timeout": _Key("a number of seconds", _is_seconds, _number_from_text),
     "verify": _SWITCH,
     "take-turns": _SWITCH,
+    "compiler-cache": _one_of("auto", "ccache", "sccache", "off"),
 }
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["Build", "map_prefix"]
+__all__ = ["Build", "compiler_cache", "prepare_compilers"]
 
 _ARCHIVES = {"bdist_wheel", "editable_wheel", "sdist"}
 # The egg-info in the tree says nothing about where build_base is wanted.
@@ -66,12 +66,37 @@ class Build(_Base):
                 setattr(self, name, os.path.join(self.build_base, value))
 
 
-def map_prefix(command: Any) -> None:
-    """Keep the path of a private build_base out of what *command* compiles."""
+def prepare_compilers(command: Any, *names: str) -> None:
+    """Prepare the compilers of *command*: for the build tree, and for a cache.
+
+    Args:
+        command: ``build_ext`` or ``build_clib``.
+        names: the attributes that are compilers, if it has them.
+    """
     from setuptools_isolated_build import _compiler
 
     isolation = _isolation.current(command.distribution)
     build = command.get_finalized_command("build")
-    if isolation is not None and build.build_base == isolation.tree.build_base:
-        in_tree = build.build_base_in_tree
-        _compiler.map_prefix(command.compiler, build.build_base, in_tree)
+    is_private = isolation and build.build_base == isolation.tree.build_base
+    place = _compiler.Place(
+        private=build.build_base if is_private else "",
+        in_tree=build.build_base_in_tree,
+        cache=compiler_cache(command),
+        lock_root=isolation and isolation.lock_root,
+    )
+    for name in names:
+        _compiler.prepare(getattr(command, name, None), place)
+
+
+def compiler_cache(command: Any) -> str | None:
+    """Return the path of the compiler cache for *command*, if there is to be one.
+
+    Raises:
+        SettingsError: there is none, though it was asked for by name.
+    """
+    from setuptools_isolated_build import _compiler_cache
+
+    settings = _isolation.settings(command.distribution)
+    if not settings.enabled:
+        return None
+    return _compiler_cache.find(settings.compiler_cache, _isolation.warn)

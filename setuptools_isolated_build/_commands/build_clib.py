@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build._commands.build import map_prefix
+from setuptools_isolated_build._commands.build import prepare_compilers
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -20,6 +20,6 @@ class BuildClib(_Base):
     compiler: Any
 
     def build_libraries(self, libraries: Any) -> None:
-        """Build them with a compiler that maps the build tree's path."""
-        map_prefix(self)
+        """Build them with a compiler that knows of the build tree and of the cache."""
+        prepare_compilers(self, "compiler")
         super().build_libraries(libraries)  # type: ignore[misc]

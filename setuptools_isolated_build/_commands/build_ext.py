@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _isolation, _publish
-from setuptools_isolated_build._commands.build import map_prefix
+from setuptools_isolated_build._commands.build import compiler_cache, prepare_compilers
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from setuptools import Command as _Base
 
     from setuptools_isolated_build._isolation import Isolation
@@ -26,12 +29,39 @@ class BuildExt(_Base):
     """
 
     compiler: Any
+    extensions: list[Any]
+    parallel: Any
     _replaces = False
 
+    def run(self) -> None:
+        """Build the extensions, by CMake with the compiler cache too."""
+        if not getattr(self, "extensions", None):
+            super().run()
+            return
+        from setuptools_isolated_build import _compiler_cache
+
+        with _compiler_cache.for_cmake(compiler_cache(self)):
+            super().run()
+
     def build_extensions(self) -> None:
-        """Build them with a compiler that maps the build tree's path."""
-        map_prefix(self)
-        super().build_extensions()  # type: ignore[misc]
+        """Build them with compilers that know of the build tree and of the cache."""
+        prepare_compilers(self, "compiler", "shlib_compiler")
+        with self._batch():
+            super().build_extensions()  # type: ignore[misc]
+
+    def _batch(self) -> AbstractContextManager[None]:
+        """Where compilations of several extensions may be put off, if they may."""
+        from setuptools_isolated_build import _compiler, _flights
+
+        may_be_put_off = (
+            _compiler.puts_off(self.compiler)
+            and _isolation.is_setuptools(super().build_extensions)  # type: ignore[misc]
+            and _isolation.is_setuptools(super().build_extension)  # type: ignore[misc]
+            and not self.parallel
+            and not getattr(self, "shlibs", None)
+            and not any(ext.optional for ext in self.extensions)
+        )
+        return _flights.batch() if may_be_put_off else contextlib.nullcontext()
 
     def copy_extensions_to_source(self) -> None:
         """Put the extension modules beside the sources, under a lock.
