@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,8 @@ import demo
 import harness
 import projects
 
+ISOLATED = "uv, isolated"  # uv build as users run it: an sdist, and a wheel from that
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -39,12 +40,11 @@ class Contender:
 
     Attributes:
         name: what the tables call it.
-        plugin: which environment builds, the one "with" it or the one "without".
-        frontend: one of `harness.FRONTENDS`.
+        plugin: which environment builds: "with" it, "without", or "with the extra".
+        frontend: one of `harness.FRONTENDS`, or `ISOLATED`.
         backend: what pyproject.toml names, and whose hooks are called.
         prefix: put before each build's command.
         has_copies: whether each build gets a copy of the tree; copying is not counted.
-        variables: the environment's.
     """
 
     name: str
@@ -53,7 +53,6 @@ class Contender:
     backend: str = harness.SETUPTOOLS
     prefix: tuple[str, ...] = ()
     has_copies: bool = False
-    variables: tuple[tuple[str, str], ...] = ()
 
 
 ALONE = Contender("setuptools alone")
@@ -65,7 +64,15 @@ BACKEND = Contender("uv, our backend", "with", "uv", harness.OUR_BACKEND)
 PLUGIN_UV = Contender("uv, its own lock, the plugin", "with", "uv")
 HATCHLING = Contender("hatchling", backend="hatchling.build")
 FLIT = Contender("flit-core", backend="flit_core.buildapi")
-CCACHE = replace(PLUGIN, name="the plugin, ccache", variables=(("CC", "ccache gcc"),))
+EXTRA = Contender("the plugin, the extra", "with the extra")
+UV_ISOLATED = Contender("uv build, isolated", frontend=ISOLATED)
+EXTRA_ISOLATED = Contender(
+    "uv build, isolated, the extra", "with the extra", frontend=ISOLATED
+)
+REQUIRES = {
+    "without": '["setuptools"]',
+    "with the extra": '["setuptools", "setuptools-isolated-build[ccache]"]',
+}
 SETUPTOOLS = (ALONE, PLUGIN, UV_LOCK, PLUGIN_UV, FLOCK, COPIES, BACKEND)
 PURE = (*SETUPTOOLS, HATCHLING, FLIT)
 
@@ -104,22 +111,45 @@ SCENARIOS = {
         Scenario(
             "20,000 files", projects.files, (1,), (ALONE, PLUGIN, HATCHLING), rounds=5
         ),
-        Scenario("C extension", projects.c_extension, (1,), (ALONE, PLUGIN)),
-        Scenario("C extension, ten", projects.c_extension, (10,), SETUPTOOLS, rounds=2),
+        Scenario(
+            "report, the extra", projects.report, (1,), (PLUGIN, EXTRA), rounds=40
+        ),
+        Scenario("C extension", projects.c_extension, (1,), (ALONE, PLUGIN, EXTRA)),
+        Scenario(
+            "C extension, ten",
+            projects.c_extension,
+            (10,),
+            (*SETUPTOOLS, EXTRA),
+            rounds=2,
+        ),
         Scenario(
             "C, nothing changed",
             projects.c_extension,
             (1,),
-            (ALONE, PLUGIN, CCACHE),
+            (ALONE, PLUGIN, EXTRA),
             "",
-            rounds=2,
+            rounds=5,
+        ),
+        Scenario(
+            "C, nothing changed, ten",
+            projects.c_extension,
+            (10,),
+            (UV_LOCK, EXTRA),
+            "",
         ),
         Scenario(
             "C, one file changed",
             projects.c_extension,
             (1,),
-            (ALONE, PLUGIN, CCACHE),
+            (ALONE, PLUGIN, EXTRA),
             "c/part0.c",
+            rounds=2,
+        ),
+        Scenario(
+            "C extension, uv build, ten",
+            projects.c_extension,
+            (10,),
+            (UV_ISOLATED, EXTRA_ISOLATED),
             rounds=2,
         ),
     )
@@ -157,7 +187,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         place = Path(name).resolve()
-        bench = Bench(place, demo.prepare(place, "", "hatchling", "flit-core"))
+        environments = demo.prepare(place, "", "hatchling", "flit-core")
+        demo.say("making one with the extra")
+        (wheel,) = place.joinpath("wheelhouse").glob("*.whl")
+        environments["with the extra"] = harness.Environment.create(
+            place / "extra", "setuptools", f"{wheel}[ccache]"
+        )
+        bench = Bench(place, environments)
         for scenario in options.scenario or SCENARIOS:
             run(SCENARIOS[scenario], bench, options.rounds)
         versions = describe(bench.environments["with"])
@@ -169,11 +205,7 @@ def main() -> None:
 
 def run(scenario: Scenario, bench: Bench, rounds: int | None) -> None:
     """Let all contenders build it, in turn within each round."""
-    contenders = [
-        contender
-        for contender in scenario.contenders
-        if contender is not CCACHE or shutil.which("ccache")
-    ]
+    contenders = scenario.contenders
     for count in scenario.at_once:
         for number in range(rounds or scenario.rounds):
             # Who goes first takes turns: the second finds a warmer machine.
@@ -210,11 +242,14 @@ def measure(scenario: Scenario, contender: Contender, count: int, bench: Bench) 
 
 def make_trees(scenario, contender, here, count, bench) -> list[Path]:
     """Copy the scenario's tree, which is made once for each backend."""
-    template = (
-        bench.place / "templates" / f"{scenario.make.__name__}-{contender.backend}"
-    )
+    name = f"{scenario.make.__name__}-{contender.backend}-{contender.plugin}"
+    template = bench.place / "templates" / name
     if not template.exists():
         scenario.make(template, contender.backend)
+        pyproject = template / "pyproject.toml"
+        requires = REQUIRES.get(contender.plugin, "[]")
+        text = pyproject.read_text().replace("requires = []", f"requires = {requires}")
+        pyproject.write_text(text)
     (here / "tmp").mkdir()
     copies = range(count if contender.has_copies else 1)
     trees = [harness.copy(template, here / f"tree{number}") for number in copies]
@@ -227,14 +262,24 @@ def start(contender, bench, here, trees) -> list[harness.Run]:
     variables = {
         "TMPDIR": str(here / "tmp"),
         "CCACHE_DIR": str(here / "ccache"),
-        **dict(contender.variables),
+        "UV_CACHE_DIR": str(bench.place / "uv-cache"),
+        "UV_FIND_LINKS": str(bench.place / "wheelhouse"),
     }
     runs = []
     for number, tree in enumerate(trees):
         (here / f"out{number}").mkdir(exist_ok=True)
-        command = environment.command(contender.frontend, tree, here / f"out{number}")
+        command = uv_build(environment, tree, here / f"out{number}")
+        if contender.frontend != ISOLATED:
+            out = here / f"out{number}"
+            command = environment.command(contender.frontend, tree, out)
         runs.append(environment.start([*contender.prefix, *command], tree, variables))
     return runs
+
+
+def uv_build(environment, tree, out) -> list[str]:
+    python = str(environment.python)
+    options = ["--python", python, "--out-dir", str(out), str(tree)]
+    return [python, "-m", "uv", "build", *options]
 
 
 def finish(runs) -> int:
@@ -366,6 +411,52 @@ def targets(results: Results) -> str:
             "ten at once, C extension, wall, plugin / uv's lock, which reuses objects",
             None,
             lambda: paired("C extension, ten", 10, PLUGIN, UV_LOCK, "wall"),
+        ),
+        (
+            "with the extra: warm, nothing changed / setuptools' warm build/, wall",
+            1.00,
+            lambda: paired("C, nothing changed", 1, EXTRA, ALONE, "wall"),
+        ),
+        (
+            "with the extra: first build, cold cache / without the extra, wall",
+            1.15,
+            lambda: paired("C extension", 1, EXTRA, PLUGIN, "wall"),
+        ),
+        (
+            "with the extra: ten at once, cold, CPU / (one cold + nine warm)",
+            1.15,
+            lambda: (
+                median("C extension, ten", 10, EXTRA, "cpu")
+                / (
+                    median("C extension", 1, EXTRA, "cpu")
+                    + 9 * median("C, nothing changed", 1, EXTRA, "cpu")
+                )
+            ),
+        ),
+        (
+            "with the extra: ten at once, cold, wall / ten through uv's lock",
+            0.70,
+            lambda: paired("C extension, ten", 10, EXTRA, UV_LOCK, "wall"),
+        ),
+        (
+            "with the extra: ten at once, warm, wall / the same",
+            0.50,
+            lambda: (
+                median("C, nothing changed, ten", 10, EXTRA, "wall")
+                / median("C extension, ten", 10, UV_LOCK, "wall")
+            ),
+        ),
+        (
+            "with the extra: ten uv build with isolation, wall / without the plugin",
+            1.10,
+            lambda: paired(
+                "C extension, uv build, ten", 10, EXTRA_ISOLATED, UV_ISOLATED, "wall"
+            ),
+        ),
+        (
+            "with the extra: the report's project, CPU / without the extra",
+            1.01,
+            lambda: paired("report, the extra", 1, EXTRA, PLUGIN, "cpu"),
         ),
     ]
     lines = ["| what | at most | measured |", "|---|---|---|"]

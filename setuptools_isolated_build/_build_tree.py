@@ -14,21 +14,22 @@ import atexit
 import contextlib
 import os
 import re
-import shutil
 import tempfile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import _locks
+from . import _locks, _removal
 from .errors import BuildRootError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __all__ = [
     "BuildTree",
     "is_staging",
+    "keep",
     "lease",
-    "make_writable",
     "private_tree",
     "release",
-    "remove",
 ]
 
 _MOST_SLOTS = 10_000
@@ -44,10 +45,12 @@ class BuildTree(NamedTuple):
         slot: the leased directory, which `release` removes.
         directory: where this build's directories are: the slot itself, or a directory
             inside it after the slot's last owner was killed.
+        is_kept: whether the next build finds build_temp as this one has left it.
     """
 
     slot: str
     directory: str
+    is_kept: bool = False
 
     @property
     def build_base(self) -> str:
@@ -90,14 +93,17 @@ class BuildTree(NamedTuple):
 
 class _Lease(NamedTuple):
     lock: _locks.Lock | None
+    kept: set[str]
     owner: int  # a forked child has this table too, and must not remove anything
 
 
 _leases: dict[BuildTree, _Lease] = {}
 
 
-def lease(root: str) -> BuildTree:
+def lease(root: str, *, is_kept: bool = False) -> BuildTree:
     """Lease the lowest free slot below *root* and make its directories, empty.
+
+    Where trees are kept they have in them what the last build has named to `keep`.
 
     The slot is this process's until `release` or the end of the process, whichever is
     first. After a crash the slot's lock is free and its directory stays until the slot
@@ -105,6 +111,7 @@ def lease(root: str) -> BuildTree:
 
     Args:
         root: the absolute, resolved path of a directory of this user's.
+        is_kept: whether trees below this root are kept.
 
     Raises:
         LocksUnavailableError: the file system of *root* has no locks.
@@ -114,8 +121,10 @@ def lease(root: str) -> BuildTree:
         for number in range(_MOST_SLOTS):
             slot = os.path.join(root, str(number))
             lock = _locks.acquire(f"{slot}.lock", timeout=0)
-            if lock is not None:
-                return _occupy(slot, lock)
+            if lock is not None and is_kept and _kept().is_foreign(slot):
+                lock.release()
+            elif lock is not None:
+                return _occupy(slot, lock, is_kept=is_kept)
     except OSError as exc:
         remedy = "free it, or set build-root to a directory that you can write to"
         raise BuildRootError(root, exc.strerror or str(exc), remedy) from exc
@@ -140,6 +149,12 @@ def private_tree(parent: str) -> BuildTree:
         raise BuildRootError(parent, exc.strerror or str(exc), remedy) from exc
 
 
+def keep(tree: BuildTree, directory: str) -> None:
+    """Leave *directory* for the next build in this tree, if it is kept."""
+    if tree.is_kept and tree in _leases:
+        _leases[tree].kept.add(os.path.abspath(directory))
+
+
 def release(tree: BuildTree, *, keep: bool = False) -> str | None:
     """Remove the build tree and end its lease; nothing if this process has none.
 
@@ -156,14 +171,21 @@ def release(tree: BuildTree, *, keep: bool = False) -> str | None:
     try:
         if keep:
             return _move_out(tree, lease)
-        remove(tree.slot)
+        if tree.is_kept:
+            with contextlib.suppress(OSError):  # then the next build begins afresh
+                _kept().close(tree.slot, tree.directory, lease.kept)
+                _kept().prune(tree.slot)
+        else:
+            _removal.remove(tree.slot)
         return None
     finally:
         if lease.lock is not None:
             lease.lock.release()
 
 
-def _occupy(slot: str, lock: _locks.Lock | None = None) -> BuildTree:
+def _occupy(
+    slot: str, lock: _locks.Lock | None = None, *, is_kept: bool = False
+) -> BuildTree:
     _forget_made_directories()
     directory = slot
     try:
@@ -171,19 +193,23 @@ def _occupy(slot: str, lock: _locks.Lock | None = None) -> BuildTree:
             try:
                 os.mkdir(slot, 0o700)
             except FileExistsError:
-                directory = _take_over(slot)
-        tree = BuildTree(slot, directory)
-        os.mkdir(tree.egg_base)
+                left = _kept().open_again(slot) if is_kept else None
+                directory = left or _take_over(slot, is_kept=is_kept)
+        if is_kept:
+            _kept().mark(slot)
+        tree = BuildTree(slot, directory, is_kept)
+        os.makedirs(tree.egg_base)
     except BaseException:
-        remove(slot)
+        if not is_kept:
+            _removal.remove(slot)
         if lock is not None:
             lock.release()
         raise
-    _leases[tree] = _Lease(lock, os.getpid())
+    _leases[tree] = _Lease(lock, set(), os.getpid())
     return tree
 
 
-def _take_over(slot: str) -> str:
+def _take_over(slot: str, *, is_kept: bool) -> str:
     """Empty the slot of a build that was killed; return the directory to build in.
 
     Compilers that the killed build started may live on and write to the paths that they
@@ -197,7 +223,10 @@ def _take_over(slot: str) -> str:
     name = next(str(n) for n in range(1, len(known) + 2) if str(n) not in known)
     directory = os.path.join(slot, name)
     _remove_staged(slot)
-    remove(slot)
+    if is_kept:
+        _kept().empty(slot)
+    else:
+        _removal.remove(slot)
     os.makedirs(directory, 0o700)
     return directory
 
@@ -211,7 +240,7 @@ def _remove_staged(slot: str) -> None:
         return
     for path in staged[:-1]:  # a path without its terminator was not made yet
         if is_staging(os.path.basename(path)) and not os.path.islink(path):
-            remove(path)
+            _removal.remove(path)
 
 
 def _move_out(tree: BuildTree, lease: _Lease) -> str:
@@ -229,27 +258,6 @@ def is_staging(name: str) -> bool:
     return re.match(_STAGING_NAME, name) is not None
 
 
-def remove(directory: str) -> None:
-    """Remove *directory*, or what can be removed of it; no error if it is gone.
-
-    Links are removed, never followed.
-    """
-    shutil.rmtree(directory, ignore_errors=True)
-    if os.path.isdir(directory):
-        # Projects make read-only directories, and orphans of a killed build write on.
-        make_writable(directory)
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def make_writable(directory: str) -> None:
-    """Let this user write to *directory* and all directories below it, where it may."""
-    with contextlib.suppress(OSError):
-        os.chmod(directory, 0o700)
-        for entry in os.scandir(directory):
-            if entry.is_dir(follow_symlinks=False):
-                make_writable(entry.path)
-
-
 def _forget_made_directories() -> None:
     # distutils.dir_util.mkpath remembers what it made and makes it once per process:
     # in a slot that this process has leased before, directories would be missing.
@@ -259,6 +267,12 @@ def _forget_made_directories() -> None:
         cache = getattr(dir_util, name, None)
         if cache is not None:
             cache.clear()
+
+
+def _kept() -> ModuleType:
+    from . import _kept  # most builds keep nothing
+
+    return _kept
 
 
 def _release_all() -> None:

@@ -343,6 +343,13 @@ def _make_tree(
     dist: Distribution, settings: Settings, source_dir: str
 ) -> tuple[BuildTree, str | None]:
     """Return the build tree and, where locks can stand in it, its root."""
+    if settings.build_dir is not None:
+        from . import _kept  # most builds keep nothing
+
+        try:
+            return _lease(_kept.root(settings.build_dir, os.environ), is_kept=True)
+        except BuildRootError as exc:
+            warn(f"no build tree is kept: {exc}")
     if settings.build_root is not None:
         return _lease(_roots.stated_root(settings.build_root))
     project_base = _project_build_base(dist)
@@ -362,9 +369,9 @@ def _make_tree(
     return _build_tree.private_tree(os.path.dirname(root)), None
 
 
-def _lease(root: str) -> tuple[BuildTree, str | None]:
+def _lease(root: str, *, is_kept: bool = False) -> tuple[BuildTree, str | None]:
     try:
-        return _build_tree.lease(root), root
+        return _build_tree.lease(root, is_kept=is_kept), root
     except _locks.LocksUnavailableError as exc:
         warn(
             f"{root}: its file system has no locks ({exc}), so the build tree "

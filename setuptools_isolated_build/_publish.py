@@ -7,7 +7,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING
 
-from . import _build_tree, _locks
+from . import _locks, _removal
 from .errors import PublishError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def staging_directory(directory: str, tree: BuildTree) -> Iterator[str]:
     try:
         yield staging
     finally:
-        _build_tree.remove(staging)
+        _removal.remove(staging)
         if is_new:
             with contextlib.suppress(OSError):  # it holds a result now
                 os.rmdir(directory)

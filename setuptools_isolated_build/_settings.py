@@ -34,6 +34,8 @@ class Settings(NamedTuple):
             the end of the hook.
         compiler_cache: what C and C++ compilations go through: ``auto``, ``ccache``,
             ``sccache``, ``off``.
+        build_dir: the absolute path of the directory below which build trees are leased
+            and kept, or None if none are.
     """
 
     enabled: bool = True
@@ -43,6 +45,7 @@ class Settings(NamedTuple):
     verify: bool = True
     take_turns: bool = False
     compiler_cache: str = "auto"
+    build_dir: str | None = None
 
 
 class _Key(NamedTuple):
@@ -75,19 +78,21 @@ def _one_of(*words: str) -> _Key:
     return _Key(expects, lambda value: value in words, str.strip)
 
 
+_DIRECTORY = _Key(
+    "the path of a directory",
+    lambda v: isinstance(v, str) and v != "" and "\0" not in v,
+    str,
+)
 _SWITCH = _Key("true or false", lambda v: isinstance(v, bool), _switch_from_text)
 _KEYS = {
     "enabled": _SWITCH,
-    "build-root": _Key(
-        "the path of a directory",
-        lambda v: isinstance(v, str) and v != "" and "\0" not in v,
-        str,
-    ),
+    "build-root": _DIRECTORY,
     "keep": _one_of("never", "on-failure", "always"),
     "lock-timeout": _Key("a number of seconds", _is_seconds, _number_from_text),
     "verify": _SWITCH,
     "take-turns": _SWITCH,
     "compiler-cache": _one_of("auto", "ccache", "sccache", "off"),
+    "build-dir": _DIRECTORY,
 }
 
 
@@ -96,7 +101,7 @@ def read_settings(source_dir: str, environ: Mapping[str, str]) -> Settings:
 
     Args:
         source_dir: the absolute path of the source tree; relative values of
-            ``build-root`` start there.
+            ``build-root`` and ``build-dir`` start there.
         environ: the environment; ``SETUPTOOLS_ISOLATED_BUILD_<KEY>`` wins over
             pyproject.toml, and an empty value counts as unset.
 
@@ -105,9 +110,10 @@ def read_settings(source_dir: str, environ: Mapping[str, str]) -> Settings:
     """
     values = _from_pyproject(os.path.join(source_dir, "pyproject.toml"))
     values |= _from_environment(environ)
-    if "build_root" in values:
-        stated = os.path.expanduser(str(values["build_root"]))
-        values["build_root"] = os.path.join(source_dir, stated)
+    for name in ("build_root", "build_dir"):
+        if name in values:
+            stated = os.path.expanduser(str(values[name]))
+            values[name] = os.path.join(source_dir, stated)
     return Settings(**values)  # type: ignore[arg-type]
 
 

@@ -127,6 +127,7 @@ def _roots(dist: Distribution, tree: BuildTree, here: str) -> tuple[str, ...]:
         getattr(build, "build_base_in_tree", build.build_base),
         tree.slot,
         os.path.dirname(tree.slot),
+        os.path.dirname(os.path.dirname(tree.slot)) if tree.is_kept else tree.slot,
     )
     return tuple(
         os.path.abspath(path) + os.sep

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _isolation
+from setuptools_isolated_build import _build_tree, _isolation
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
+
+    from setuptools_isolated_build._build_tree import BuildTree
 else:
     _Base = object
 
@@ -31,6 +33,11 @@ class Build(_Base):
 
     build_base: str
     build_base_in_tree: str
+    build_lib: str
+    build_purelib: str
+    build_platlib: str
+    build_scripts: str
+    build_temp: str | None
 
     def finalize_options(self) -> None:
         """Use the build tree, unless the user has said otherwise."""
@@ -42,8 +49,10 @@ class Build(_Base):
             _isolation.isolate(dist)
         isolation = _isolation.current(dist)
         if isolation is not None and (by_hook or not self._is_wanted_in_tree()):
-            self._move_to(isolation.tree.build_base)
+            self._move_to(isolation.tree)
         super().finalize_options()
+        if isolation is not None:
+            self._keep_build_temp(isolation.tree)
 
     def _is_wanted_in_tree(self) -> bool:
         dist = self.distribution
@@ -55,15 +64,28 @@ class Build(_Base):
         commands: list[Any] = list(map(dist.get_command_obj, ("bdist", "bdist_wheel")))
         return any(command.skip_build for command in commands)
 
-    def _move_to(self, build_base: str) -> None:
+    def _move_to(self, tree: BuildTree) -> None:
         dist = self.distribution
         if not _isolation.stated_by_user(dist, "build", "build_base"):
-            self.build_base = build_base
+            self.build_base = tree.build_base
+        if tree.is_kept and "editable_wheel" in _isolation.requested(dist):
+            self.build_temp = None  # it has a temporary one
         for name in _DERIVED:
             # The project's own choices keep their names, below build_base.
             value = getattr(self, name, None)
             if value and not _isolation.stated_by_user(dist, "build", name):
                 setattr(self, name, os.path.join(self.build_base, value))
+
+    def _keep_build_temp(self, tree: BuildTree) -> None:
+        shipped = (
+            *(self.build_lib, self.build_purelib),
+            *(self.build_platlib, self.build_scripts),
+        )
+        build_temp = os.path.abspath(self.build_temp or self.build_base) + os.sep
+        if not any(
+            (os.path.abspath(x) + os.sep).startswith(build_temp) for x in shipped
+        ):
+            _build_tree.keep(tree, build_temp)
 
 
 def prepare_compilers(command: Any, *names: str) -> None:

@@ -38,9 +38,13 @@ class BuildExt(_Base):
         if not getattr(self, "extensions", None):
             super().run()
             return
-        from setuptools_isolated_build import _compiler_cache
+        from setuptools_isolated_build import _compiler_cache, _kept
 
-        with _compiler_cache.for_cmake(compiler_cache(self)):
+        program = compiler_cache(self)
+        isolation = _isolation.current(self.distribution)
+        if program is not None and isolation is not None and isolation.tree.is_kept:
+            program = _kept.link(isolation.tree.directory, program)
+        with _compiler_cache.for_cmake(program):
             super().run()
 
     def build_extensions(self) -> None:

@@ -8,7 +8,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Callable
 
-from setuptools_isolated_build import _build_tree, _isolation, _sources
+from setuptools_isolated_build import _isolation, _removal, _sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +162,7 @@ class EggInfo(_Base):
             # (setuptools#436), and a pristine copy has none.
             if os.path.isfile("PKG-INFO") and os.path.isdir(shipped):
                 shutil.copytree(shipped, self.egg_info, copy_function=_copy_writable)
-                _build_tree.make_writable(self.egg_info)
+                _removal.make_writable(self.egg_info)
         super().run()
 
     def find_sources(self) -> None:
