@@ -4,48 +4,106 @@ ccache hashes paths that the object does not hold. Of sources that are generated
 build_temp, the path has the build tree in it: such a compilation is run inside the
 build tree, where the path is the same for all, and what the compiler then writes down
 differently is mapped to what it is without us. Of an isolated environment, the path of
-a directory for headers that has none: it is left out.
+a directory for headers that has none: it is left out. What ccache does not hash, though
+the object depends on it, is told to it: see `names_of_headers`.
 """
 
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["prefix_map", "same_everywhere"]
+__all__ = [
+    "arguments_inside",
+    "can_be_asked",
+    "names_of_headers",
+    "prefix_map",
+    "without_empty_directories",
+]
 
 # With these there is a miss and nothing worse: what paths they hold is not understood.
 _UNKNOWN = "?"
 _OTHER_PATHS = ("-i", "-B", "-L", "-M", "@")
-# With these the compiler warns of such a directory, or writes all of its options down.
-_TELLS = (
-    "-frecord-",
-    "-grecord-command-line",
-    "-Wmissing-include-dirs",
-    "-Werror=miss",
-)
+_UNWANTED = ("-M", "-frecord-", "-grecord-command-line")
+_INCLUDES = ("-I", "-iquote", "-isystem", "-idirafter")
+_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".m", ".mm")
+_HEADERS = {
+    *("", ".h", ".hh", ".hpp", ".hxx", ".h++", ".H"),
+    *(".inc", ".inl", ".ipp", ".tcc", ".tpp", ".def", ".c", ".cc", ".cpp"),
+}
+_NO_HEADERS = {"__pycache__", "build", "dist", "node_modules"}
 
 
-def same_everywhere(
-    command: list[str], private: str, in_tree: str
-) -> tuple[str, list[str]]:
-    """Return where to run a compilation and how, so that ccache finds its object.
+def can_be_asked(command: list[str]) -> bool:
+    """Whether ccache may be asked for what *command* compiles.
 
-    Args:
-        command: the compiler, its flags and its files.
-        private: the absolute path of the build_base, or "" if it is not ours.
-        in_tree: the build_base without us.
-
-    Returns:
-        The directory, empty for the current one, and the command.
+    Not where the compiler lists what it has read, which is also how changes meanwhile
+    are noticed; and not where it writes down how it was called.
     """
-    if not any(argument.startswith(_TELLS) for argument in command):
-        command = [argument for argument in command if not _finds_nothing(argument)]
-    inside = _arguments_inside(command, private, in_tree) if private else None
-    return ("", command) if inside is None else (private, inside)
+    return not any(argument.startswith(_UNWANTED) for argument in command)
+
+
+def without_empty_directories(command: list[str]) -> list[str]:
+    """Return *command* without the absolute ``-I`` by which nothing can be found."""
+    if any("missing-include-dirs" in argument for argument in command):
+        return command
+    return [argument for argument in command if not _finds_nothing(argument)]
+
+
+def names_of_headers(command: list[str]) -> str:
+    """Return the names of all that *command* could include, apart from system headers.
+
+    A new header is found before an older one of the same name, if its directory comes
+    first. ccache looks at the files that were included, and would not notice.
+    """
+    directories = []
+    before = ""
+    for argument in command:
+        flag = next((flag for flag in _INCLUDES if argument.startswith(flag)), None)
+        if flag is not None and argument != flag:
+            directories.append(argument[len(flag) :])
+        elif before in _INCLUDES:
+            directories.append(argument)
+        elif argument.endswith(_SOURCES):
+            directories.append(os.path.dirname(argument) or os.curdir)
+        before = argument
+    for variable in _VARIABLES:
+        directories += os.environ.get(variable, "").split(os.pathsep)
+    lists = (
+        "\n".join(_names(os.path.abspath(path), "")) for path in directories if path
+    )
+    return "\n\n".join(lists)
+
+
+def _names(directory: str, prefix: str) -> Iterator[str]:
+    try:
+        names, inner = _listing(directory, os.stat(directory).st_mtime_ns)
+    except OSError:
+        return
+    for name in names:
+        yield prefix + name
+    for name in inner:
+        yield from _names(os.path.join(directory, name), f"{prefix}{name}/")
+
+
+@cache
+def _listing(directory: str, _mtime: int) -> tuple[list[str], list[str]]:
+    """Return the headers and the directories in *directory*."""
+    names, inner = [], []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in _NO_HEADERS:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry.name)
+            elif os.path.splitext(entry.name)[1] in _HEADERS:
+                names.append(entry.name)
+    return sorted(names), sorted(inner)
 
 
 def prefix_map(was: str, becomes: str) -> str:
@@ -70,10 +128,18 @@ def _has_files(directory: str) -> bool:
         return True
 
 
-def _arguments_inside(
+def arguments_inside(
     command: list[str], private: str, in_tree: str
 ) -> list[str] | None:
-    """Return *command* as it has to be inside *private*, or None if it can't be."""
+    """Return *command* as it has to be inside *private*, or None if it can't be.
+
+    Args:
+        command: the compiler, its flags and its files.
+        private: the absolute path of the build_base, or "" if it is not ours.
+        in_tree: the build_base without us.
+    """
+    if not private:
+        return None
     option = prefix_map(private, in_tree)
     parts = list(_parts([argument for argument in command if argument != option]))
     paths = [path for _, path in parts if path]

@@ -8,13 +8,17 @@ And where there is a compiler cache, they go through it, each object in one buil
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import weakref
-from functools import cache, partial
-from typing import Any, Callable, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from . import _ccache, _compiler_cache, _flights, _isolation
+
+if TYPE_CHECKING:
+    from ._cached import Cache
 
 __all__ = ["Place", "prepare", "puts_off"]
 
@@ -29,13 +33,13 @@ class Place(NamedTuple):
     Attributes:
         private: the absolute path of the build_base, or "" if it is not ours.
         in_tree: the build_base without us.
-        cache: the path of a compiler cache's program, if there is one.
+        cache: the compiler cache, if there is to be one.
         lock_root: where the locks of objects are, or None if they have no place.
     """
 
     private: str
     in_tree: str
-    cache: str | None
+    cache: Cache | None
     lock_root: str | None
 
 
@@ -114,31 +118,30 @@ def _call(
     wrapped: Callable[..., None], place: Place, command: list[str], **kwargs: Any
 ) -> None:
     in_front = _compiler_cache.launcher(command)
-    program = None if in_front else place.cache
-    name = _compiler_cache.launcher([program]) if program else in_front
-    if "-c" not in command or name not in _CACHES:
+    cache = None if in_front else place.cache
+    name = cache.name if cache else in_front
+    can_be_asked = name in _CACHES and not (cache and not _ccache.can_be_asked(command))
+    if "-c" not in command or not can_be_asked:
         wrapped(command, **kwargs)
         return
-    directory, asked = "", list(command)
+    asked, directory = list(command), ""
     if name == "ccache":
-        directory, asked = _ccache.same_everywhere(asked, place.private, place.in_tree)
+        asked = _ccache.without_empty_directories(asked)
+        inside = _ccache.arguments_inside(asked, place.private, place.in_tree)
+        if inside is not None:
+            asked, directory = inside, place.private
     key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
-    if program:
-        asked = [program, *asked]
+    if cache:
+        asked = [cache.program, *asked]
     if directory:
         asked = ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked]
-    _flights.alone(
-        place.lock_root,
-        key,
-        partial(
-            _compiler_cache.run,
-            *(wrapped, program, asked, command, _isolation.warn),
-            **kwargs,
-        ),
-    )
+    run = partial(wrapped, asked, **kwargs)
+    if cache:
+        run = partial(cache.compile, wrapped, asked, command, _isolation.warn, **kwargs)
+    _flights.alone(place.lock_root, key, run)
 
 
-@cache
+@functools.cache
 def _accepts(command: tuple[str, ...], option: str) -> bool:
     syntax_only = [*command, option, "-fsyntax-only", "-x", "c", "-"]
     try:

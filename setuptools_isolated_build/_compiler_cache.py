@@ -1,7 +1,7 @@
-"""Which compiler cache compilations go through, and what happens if it fails.
+"""Which compiler cache compilations go through, if any.
 
-It is put in front of single commands: the compiler's executables stay as the project
-finds them. What the cache is asked is in `_ccache`, who asks first in `_flights`.
+The compiler's executables stay as the project finds them: the cache is put in front of
+single commands (`_compiler`). How one of them is compiled through it is in `_cached`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
-from distutils.errors import DistutilsExecError  # setuptools' own
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
+from ._cached import Cache
 from .errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["find", "for_cmake", "launcher", "run"]
+__all__ = ["find", "for_cmake", "launcher"]
 
 _EXTRA = "setuptools-isolated-build[ccache]"
 _LAUNCHERS = {"buildcache", "ccache", "distcc", "icecc", "sccache"}
@@ -26,18 +25,18 @@ _CMAKE = {  # the variable that names the compiler, and the compiler if it does 
     "CMAKE_C_COMPILER_LAUNCHER": ("CC", "cc"),
     "CMAKE_CXX_COMPILER_LAUNCHER": ("CXX", "c++"),
 }
-_broken: set[str] = set()
 
 
-def find(setting: str, tell: Callable[[str], object]) -> str | None:
-    """Return the path of the program that the setting ``compiler-cache`` means.
+def find(setting: str, directory: str, tell: Callable[[str], object]) -> Cache | None:
+    """Return what the setting ``compiler-cache`` means.
 
     Args:
         setting: ``auto``, ``ccache``, ``sccache`` or ``off``.
+        directory: a private one, for files of ours.
         tell: says in the build's output what is not there.
 
     Returns:
-        Its path, or None if there is no such program and none was asked for by name.
+        The cache, or None if there is none and none was asked for by name.
 
     Raises:
         SettingsError: the program that was asked for by name is not there.
@@ -45,13 +44,14 @@ def find(setting: str, tell: Callable[[str], object]) -> str | None:
     if setting == "off":
         return None
     if setting == "auto":
-        return _of_the_extra(tell)
+        found = _of_the_extra(tell)
+        return None if found is None else Cache(found, "ccache", directory)
     found = shutil.which(setting)
     if found is None:
         cause = f"there is no {setting} on PATH"
         remedy = f'install it, or require "{_EXTRA}", which "auto" uses'
         raise SettingsError("compiler-cache", cause, remedy)
-    return found
+    return Cache(found, setting, directory)
 
 
 def launcher(command: Sequence[str]) -> str:
@@ -65,39 +65,6 @@ def launcher(command: Sequence[str]) -> str:
         if name in _LAUNCHERS:
             return name
     return ""
-
-
-def run(
-    run: Callable[..., None],
-    program: str | None,
-    cached: list[str],
-    command: list[str],
-    tell: Callable[[str], object],
-    **kwargs: Any,
-) -> None:
-    """Compile through the cache, or without it if it cannot.
-
-    Args:
-        run: runs a command, and raises if that fails.
-        program: the cache, or None if it is part of the project's command.
-        cached: the command that runs it.
-        command: the one that the project would run without us.
-        tell: says in the build's output what happens.
-        kwargs: for *run*.
-    """
-    if program is None:
-        run(cached, **kwargs)
-        return
-    if program in _broken:
-        run(command, **kwargs)
-        return
-    try:
-        run(cached, **kwargs)
-    except (DistutilsExecError, subprocess.CalledProcessError, OSError):
-        tell(f"once more without {program}, in case it is what has failed")
-        run(command, **kwargs)
-        _broken.add(program)
-        tell(f"{program} fails where the compiler does not: the rest is built without")
 
 
 @contextlib.contextmanager

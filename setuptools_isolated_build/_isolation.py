@@ -31,7 +31,6 @@ __all__ = [
     "keep_tree",
     "requested",
     "requested_by_hook",
-    "settings",
     "setup_in_turn",
     "stated_by_user",
     "take_turn",
@@ -141,18 +140,6 @@ def isolate(dist: Distribution) -> Isolation | None:
             tell("not isolated: switched off by the setting 'enabled'")
         setattr(dist, _ATTRIBUTE, isolation)
     return current(dist)
-
-
-def settings(dist: Distribution) -> Settings:
-    """Return the settings for *dist*, also for commands that nothing is isolated for.
-
-    Raises:
-        SettingsError: the settings are wrong.
-    """
-    isolation = current(dist)
-    if isolation is not None:
-        return isolation.settings
-    return read_settings(os.path.abspath(dist.src_root or os.curdir), os.environ)
 
 
 def keep_tree(dist: Distribution) -> None:

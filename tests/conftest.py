@@ -83,6 +83,20 @@ def plugged(
     return replace(environment, backend=request.config.getoption("--backend"))
 
 
+@pytest.fixture(scope="session")
+def extra(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    requirements: list[str],
+    wheelhouse: Path,
+) -> harness.Environment:
+    """The same with the plugin's extra: ccache."""
+    path = tmp_path_factory.mktemp("extra")
+    (wheel,) = wheelhouse.iterdir()
+    environment = harness.Environment.create(path, *requirements, f"{wheel}[ccache]")
+    return replace(environment, backend=request.config.getoption("--backend"))
+
+
 @pytest.fixture(autouse=True)
 def tmpdir_of_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A TMPDIR for this test's builds, in which nothing may be left."""
@@ -202,3 +216,28 @@ def start(
     yield begin
     with harness.many(runs):
         pass
+
+
+@pytest.fixture
+def at_once(plugged, wheelhouse, tmp_path):
+    """Run commands at once and return their outputs; all must end well."""
+
+    def run(source, commands, variables=None):
+        runs = []
+        for number, command in enumerate(commands):
+            # A cache each: with one, uv and pip would build once for all.
+            caches = {"UV_CACHE_DIR": str(tmp_path / f"cache-{number}")}
+            links = {
+                "PIP_FIND_LINKS": str(wheelhouse),
+                "UV_FIND_LINKS": str(wheelhouse),
+            }
+            links |= {"PIP_NO_CACHE_DIR": "1", "VIRTUALENV_NO_PERIODIC_UPDATE": "1"}
+            own = variables(number) if variables else {}
+            runs.append(plugged.start(command, source, {**links, **caches, **own}))
+        with harness.many(runs):
+            outputs = [item.finish() for item in runs]
+            for item, output in zip(runs, outputs):
+                assert item.status == 0, output
+        return outputs
+
+    return run

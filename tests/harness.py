@@ -396,10 +396,12 @@ def run_python(environment: Environment, code: str, cwd: Path) -> str:
     return done.stdout
 
 
-def ccache_counters(variables: Mapping[str, str]) -> dict[str, int]:
+def ccache_counters(
+    variables: Mapping[str, str], program: str | Path = "ccache"
+) -> dict[str, int]:
     """Return the counters of the ccache whose directory *variables* name."""
     done = subprocess.run(
-        ["ccache", "--print-stats"],
+        [program, "--print-stats"],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,

@@ -63,31 +63,6 @@ def member(name, at=""):
     }
 
 
-@pytest.fixture
-def at_once(plugged, wheelhouse, tmp_path):
-    """Run commands at once and return their outputs; all must end well."""
-
-    def run(source, commands, variables=None):
-        runs = []
-        for number, command in enumerate(commands):
-            # A cache each: with one, uv and pip would build once for all.
-            caches = {"UV_CACHE_DIR": str(tmp_path / f"cache-{number}")}
-            links = {
-                "PIP_FIND_LINKS": str(wheelhouse),
-                "UV_FIND_LINKS": str(wheelhouse),
-            }
-            links |= {"PIP_NO_CACHE_DIR": "1", "VIRTUALENV_NO_PERIODIC_UPDATE": "1"}
-            own = variables(number) if variables else {}
-            runs.append(plugged.start(command, source, {**links, **caches, **own}))
-        with harness.many(runs):
-            outputs = [item.finish() for item in runs]
-            for item, output in zip(runs, outputs):
-                assert item.status == 0, output
-        return outputs
-
-    return run
-
-
 def imports(python, module, cwd):
     """Whether *module* can be imported, from elsewhere."""
     done = subprocess.run([python, "-c", f"import {module}"], cwd=cwd, timeout=60)

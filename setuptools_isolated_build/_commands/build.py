@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from setuptools import Command as _Base
 
     from setuptools_isolated_build._build_tree import BuildTree
+    from setuptools_isolated_build._cached import Cache
 else:
     _Base = object
 
@@ -94,31 +95,38 @@ def prepare_compilers(command: Any, *names: str) -> None:
     Args:
         command: ``build_ext`` or ``build_clib``.
         names: the attributes that are compilers, if it has them.
+
+    Raises:
+        SettingsError: there is no such cache as was asked for by name.
     """
     from setuptools_isolated_build import _compiler
 
+    cache = compiler_cache(command)
     isolation = _isolation.current(command.distribution)
+    if isolation is None:
+        return
     build = command.get_finalized_command("build")
-    is_private = isolation and build.build_base == isolation.tree.build_base
+    is_private = build.build_base == isolation.tree.build_base
     place = _compiler.Place(
         private=build.build_base if is_private else "",
         in_tree=build.build_base_in_tree,
-        cache=compiler_cache(command),
-        lock_root=isolation and isolation.lock_root,
+        cache=cache,
+        lock_root=isolation.lock_root,
     )
     for name in names:
         _compiler.prepare(getattr(command, name, None), place)
 
 
-def compiler_cache(command: Any) -> str | None:
-    """Return the path of the compiler cache for *command*, if there is to be one.
+def compiler_cache(command: Any) -> Cache | None:
+    """Return the compiler cache for *command*, if there is to be one.
 
     Raises:
-        SettingsError: there is none, though it was asked for by name.
+        SettingsError: there is no such cache as was asked for by name.
     """
     from setuptools_isolated_build import _compiler_cache
 
-    settings = _isolation.settings(command.distribution)
-    if not settings.enabled:
+    isolation = _isolation.current(command.distribution)
+    if isolation is None:
         return None
-    return _compiler_cache.find(settings.compiler_cache, _isolation.warn)
+    setting, directory = isolation.settings.compiler_cache, isolation.tree.directory
+    return _compiler_cache.find(setting, directory, _isolation.warn)

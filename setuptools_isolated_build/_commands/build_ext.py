@@ -40,11 +40,12 @@ class BuildExt(_Base):
             return
         from setuptools_isolated_build import _compiler_cache, _kept
 
-        program = compiler_cache(self)
+        cache = compiler_cache(self)
         isolation = _isolation.current(self.distribution)
-        if program is not None and isolation is not None and isolation.tree.is_kept:
-            program = _kept.link(isolation.tree.directory, program)
-        with _compiler_cache.for_cmake(program):
+        if cache is not None and isolation is not None and isolation.tree.is_kept:
+            program = _kept.link(isolation.tree.directory, cache.program)
+            cache = cache._replace(program=program)
+        with _compiler_cache.for_cmake(cache and cache.program):
             super().run()
 
     def build_extensions(self) -> None:
