@@ -44,6 +44,7 @@ FILES = {
     "p/two.c": OTHER.replace("NAME", "two").format(7),
     "p/three.c": OTHER.replace("NAME", "three").format(7),
     HEADER: "#define VALUE 1\n",
+    "include/a/other.h": "",
     "last/environment.h": "#define ENVIRONMENT 1\n",
 }
 # A compiler that says when it compiles, and waits to be let go; or does so only once.
@@ -285,7 +286,6 @@ def test_a_new_header_in_front(project, plain, extra, cached, tmp_path):
     """It is found first, though all files that were included before are the same."""
     source = project(FILES)
     extra.build(source, tmp_path / "first", variables=cached)
-    (source / "include" / "a").mkdir()
     (source / "include" / "a" / "value.h").write_text("#define VALUE 2\n")
     expected = harness.oracle(plain, source, tmp_path / "expected")
     wheel = extra.build(source, tmp_path / "second", variables=cached)
@@ -327,7 +327,6 @@ def test_whatever_changes(
             if "/" in name and state[name] is None:
                 (source / name).unlink(missing_ok=True)
             elif "/" in name:
-                (source / name).parent.mkdir(exist_ok=True)
                 (source / name).write_text(state[name])
         variables = {name: state[name] for name in CHANGES if "/" not in name}
         variables["LDSHARED"] = f"{state['CC']} -shared"
