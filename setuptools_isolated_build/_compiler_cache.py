@@ -7,6 +7,7 @@ single commands (`_compiler`). How one of them is compiled through it is in `_ca
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 from typing import TYPE_CHECKING, Callable
@@ -85,6 +86,7 @@ def for_cmake(program: str | None) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+@functools.cache
 def _of_the_extra(tell: Callable[[str], object]) -> str | None:
     from importlib import metadata
 
