@@ -132,7 +132,10 @@ def link(directory: str, program: str) -> str:
     path = os.path.join(directory, os.path.basename(program))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    os.symlink(program, path)
+    try:
+        os.symlink(program, path)
+    except OSError:  # Windows lets few users make links
+        return program
     return path
 
 

@@ -678,6 +678,41 @@ def test_compilers(
     assert harness.ccache_counters(cache)["cache_miss"] == cold > 0
 
 
+@pytest.mark.skipif(not shutil.which("ccache"), reason="there is no ccache")
+@pytest.mark.parametrize(
+    "name", ["cffi", "cythonize", "mypyc", "pybind11", "pyx sources", "build_clib"]
+)
+def test_compiler_cache(
+    name, tree, plain_with_tools, plugged_with_tools, tmp_path, tmpdir_of_builds
+):
+    """Ten at once, each object compiled by one of them; and then by nobody."""
+    sample = SAMPLES[name]
+    source, make_anew = tree(sample)
+    plugged = plugged_with_tools(sample.tools)
+    expected = plain_with_tools(sample.tools).build(source, tmp_path / "expected")
+    make_anew()
+    if sample.is_early:
+        plugged.build(source, tmp_path / "early")
+    variables = {
+        "TMPDIR": str(tmpdir_of_builds),
+        "CCACHE_DIR": str(tmp_path / "ccache"),
+        "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE": "ccache",
+        **(TURNS if sample.generates and not sample.is_early else {}),
+    }
+    digest = harness.digest(expected)
+    outcome = storm.build_at_once(
+        plugged, [source] * 10, digest, ["hook"], tmp_path / "out", variables
+    )
+    assert (outcome.failed, outcome.wrong) == (0, 0), outcome.outputs[0]
+    cold = harness.ccache_counters(variables)
+    wheel = plugged.build(source, tmp_path / "warm", variables=variables)
+    assert wheel.read_bytes() == expected.read_bytes()
+    warm = harness.ccache_counters(variables)
+    assert warm["cache_miss"] == cold["cache_miss"] > 0
+    hits = warm["direct_cache_hit"] - cold["direct_cache_hit"]
+    assert hits == cold["cache_miss"]
+
+
 # The generator of the writer stands still when it has begun to write its file.
 RACING = harness.Meeting.CODE + textwrap.dedent(
     """
