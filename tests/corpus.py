@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     print_table([HEADER, *rows])
     bad = [row for row in rows if not {*row[2:7]} <= {*GOOD, VARIES, ""}]
     bad = [row for row in bad if row[2] != "not built"]
-    same = sum({*row[2:7]} <= {*GOOD} for row in rows)
+    same = sum({*row[2:7]} <= {*GOOD, ""} for row in rows if row[2] in GOOD)
     unbuilt = sum(row[2] == "not built" for row in rows)
     print(
         f"\n{len(rows)} projects: {same} the same in all, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from setuptools_isolated_build import _ccache
+from setuptools_isolated_build import _ccache, _guard
 
 PRIVATE = "/private/0/build"
 OPTION = f"-ffile-prefix-map={PRIVATE}=build"
@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
 
 
 def inside(*arguments):
-    return _ccache._arguments_inside(list(arguments), PRIVATE, "build")
+    return _ccache.arguments_inside(list(arguments), PRIVATE, "build")
 
 
 def test_a_generated_source(here):
@@ -98,3 +98,41 @@ def test_an_object_elsewhere(here):
 
 def test_architectures_of_a_fat_binary(here):
     assert inside(*PROGRAM, *SOURCE, "-arch", "arm64", OPTION) is not None
+
+
+def test_empty_directories_for_headers(here):
+    """Of an isolated environment: nothing is found there, whatever its path."""
+    (here / "empty" / "site").mkdir(parents=True)
+    (here / "link").mkdir()
+    (here / "link" / "to").symlink_to(here / "include")
+    named = [f"-I{here}/{name}" for name in ("empty", "missing", "link")]
+    kept = ["gcc", "-Imissing", f"-I{here}", named[2], "-c", "a.c"]
+    command = [*kept[:3], *named[:2], *kept[3:]]
+    assert _ccache.without_empty_directories(command) == kept
+    telling = [*command, "-Werror=missing-include-dirs"]
+    assert _ccache.without_empty_directories(telling) == telling
+
+
+def test_names_of_headers(here, monkeypatch):
+    """Those in all directories that are searched, by their names below these."""
+    for name in ("one/a.h", "one/inner/b", "two/c.hpp", "src/d.inc", "env/e.h"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    for name in ("one/a.pyc", "one/.git/f.h", "one/build/g.h"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    monkeypatch.setenv("CPATH", f"{here}/env")
+    command = ["gcc", "-Ione", "-isystem", "two", "-c", "src/x.c", "-o", "x.o"]
+    names = "a.h\ninner/b\n\nc.hpp\n\nd.inc\nx.c\n\ne.h"
+    (here / "src" / "x.c").touch()
+    assert _ccache.names_of_headers(command) == names
+    assert _ccache.names_of_headers([*command, "-Imissing"]) == names
+    (here / "two" / "new.h").touch()
+    assert "new.h" in _ccache.names_of_headers(command)
+
+
+def test_dependencies():
+    """As gcc and clang write them: continued lines, spaces, what make would expand."""
+    rule = "a.o: src/a.c \\\n /usr/include/x.h with\\ space.h \\\n  b\\#c$$d.h\n"
+    expected = ["src/a.c", "/usr/include/x.h", "with space.h", "b#c$d.h"]
+    assert _guard.dependencies(rule) == expected
