@@ -74,10 +74,9 @@ def names_of_headers(command: list[str]) -> str:
         before = argument
     for variable in _VARIABLES:
         directories += os.environ.get(variable, "").split(os.pathsep)
-    lists = (
-        "\n".join(_names(os.path.abspath(path), "")) for path in directories if path
-    )
-    return "\n\n".join(lists)
+    paths = (os.path.abspath(path) for path in directories if path)
+    lists = ("\n".join(_names(path, "")) for path in paths)
+    return "\n\n".join(filter(None, lists))
 
 
 def _names(directory: str, prefix: str) -> Iterator[str]:
