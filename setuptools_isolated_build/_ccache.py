@@ -1,11 +1,11 @@
 """Let ccache find what it has stored from other build trees and environments.
 
-ccache hashes paths that the object does not hold. Of sources that are generated in
-build_temp, the path has the build tree in it: such a compilation is run inside the
-build tree, where the path is the same for all, and what the compiler then writes down
-differently is mapped to what it is without us. Of an isolated environment, the path of
-a directory for headers that has none: it is left out. What ccache does not hash, though
-the object depends on it, is told to it: see `names_of_headers`.
+ccache hashes paths that the object does not hold. Of sources and headers that are
+generated in build_temp, they have the build tree in them: such a compilation is run
+inside the build tree, where the path is the same for all, and what the compiler then
+writes down differently is mapped to what it is without us. Of an isolated environment,
+the path of a directory for headers that has none: it is left out. What ccache does not
+hash, though the object depends on it, is told to it: see `names_of_headers`.
 """
 
 from __future__ import annotations
@@ -160,7 +160,11 @@ def arguments_inside(
             maps[top] = os.path.join(in_tree, top)
         elif path and not os.path.isabs(path):
             found = os.path.abspath(path)
-            maps[found] = path
+            if flag:
+                maps[found] = path
+            else:  # a source, beside which headers are found
+                end = len(os.path.basename(path))
+                maps[found[:-end]] = path[:-end]
         inside.append(flag + found)
     if any(path.startswith(tuple(maps)) for path in paths if os.path.isabs(path)):
         return None  # what is stated as it is would be mapped too
@@ -179,6 +183,8 @@ def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:
         elif argument.startswith("-I"):
             path = os.path.normpath(argument[2:])
             yield ("-I", argument[2:]) if path[:1] != os.curdir else (_UNKNOWN, "")
+        elif before == "-c" and os.path.normpath(argument) == argument:
+            yield "", argument
         elif argument.startswith(_OTHER_PATHS) or _is_relative(argument):
             yield _UNKNOWN, ""
         else:

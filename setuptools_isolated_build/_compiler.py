@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
@@ -24,7 +23,7 @@ __all__ = ["Place", "prepare", "puts_off"]
 
 _SECONDS = 60
 _CACHES = {"ccache", "sccache"}
-_prepared: weakref.WeakSet[Any] = weakref.WeakSet()
+_PREPARED = "_isolated_build_prepared"  # in a compiler, also in its pickled copy
 
 
 class Place(NamedTuple):
@@ -54,9 +53,10 @@ def prepare(compiler: Any, place: Place) -> None:
         compiler: what distutils compiles with; all but its Unix compilers stay alone.
         place: where the build compiles.
     """
-    if getattr(compiler, "compiler_type", None) != "unix" or compiler in _prepared:
+    is_unix = getattr(compiler, "compiler_type", None) == "unix"
+    if not is_unix or _PREPARED in vars(compiler):
         return
-    _prepared.add(compiler)
+    setattr(compiler, _PREPARED, True)
     # Partials, since compilers are pickled with the command that holds them.
     compiler._compile = partial(_compile, compiler, compiler._compile, place)  # noqa: SLF001
     if place.cache or _compiler_cache.launcher(compiler.compiler_so) in _CACHES:

@@ -51,7 +51,18 @@ def test_sources_of_the_tree(here):
     """They have the same path everywhere, and stay where they are."""
     source = ["-c", "p/fast.c", "-o", OBJECT, OPTION]
     assert inside(*PROGRAM, *source) is None
-    assert inside(*PROGRAM, f"-I{PRIVATE}/temp", *source) is None
+
+
+@pytest.mark.parametrize("directory", ["p/", ""])
+def test_generated_headers(directory, here):
+    """Those of a source of the tree, which is told apart by where it is."""
+    source = ["-c", f"{directory}fast.c", "-o", OBJECT]
+    assert inside(*PROGRAM, f"-I{PRIVATE}/temp", *source, OPTION) == [
+        *(*PROGRAM, "-Itemp", "-c", f"{here}/{directory}fast.c", "-o", OBJECT),
+        "-ffile-prefix-map=temp=build/temp",
+        f"-ffile-prefix-map={here}/{directory}={directory}",
+        f"-ffile-prefix-map={PRIVATE}={here}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +78,7 @@ def test_sources_of_the_tree(here):
         ["-isystem", "include"],
         ["-isysteminclude"],
         ["other.c"],
+        ["-c", "../other.c"],
         [f'-DWHERE="{PRIVATE}/temp"'],
     ],
     ids=" ".join,

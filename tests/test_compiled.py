@@ -111,6 +111,47 @@ CFFI_FILES = {
 }
 
 
+# The source is in the tree, and a header of it is generated.
+HEADER = """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+
+    class generating(build_ext):
+        def run(self):
+            (ext,) = self.extensions
+            os.makedirs(self.build_temp, exist_ok=True)
+            with open(os.path.join(self.build_temp, "config.h"), "w") as file:
+                file.write('static const char *config(void) { return __FILE__; }\\n')
+            ext.include_dirs.append(self.build_temp)
+            super().run()
+
+    setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": generating},
+          ext_modules=[Extension("p.made", ["DIRmade.c"], include_dirs=["include"])])
+    """
+HEADER_FILES = {
+    "p/__init__.py": "",
+    "DIRmade.c": """
+        #include "own.h"
+        #include "beside.h"
+        #include "config.h"
+        PyMODINIT_FUNC PyInit_made(void) {
+            beside(config()); return PyModule_Create(own(__FILE__)); }
+        """,
+    "DIRbeside.h": """
+        static int beside(const char *file) { return file[0] == __FILE__[0]; }
+        """,
+    "include/own.h": CFFI_FILES["include/own.h"],
+}
+IN_TREE, AT_TOP = (
+    {
+        "setup.py": HEADER.replace("DIR", at),
+        **{name.replace("DIR", at): text for name, text in HEADER_FILES.items()},
+    }
+    for at in ("p/", "")
+)
+
+
 def variables(compiler):
     plus = {"gcc": "g++", "clang": "clang++"}[compiler]
     return {"CC": compiler, "CXX": plus, "LDSHARED": f"{compiler} -shared"}
@@ -151,7 +192,11 @@ def test_ten_build_trees(compiler, project, plain, plugged, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("ccache"), reason="there is no ccache")
-@pytest.mark.parametrize("files", [FILES, CFFI_FILES], ids=["many", "like cffi"])
+@pytest.mark.parametrize(
+    "files",
+    [FILES, CFFI_FILES, IN_TREE, AT_TOP],
+    ids=["many", "like cffi", "a header", "a header, source at the top"],
+)
 @pytest.mark.parametrize(
     ("compiler", "wrapped"),
     [*((compiler, "by name") for compiler in COMPILERS), ("gcc", "by a link")],

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+
 import harness
 import pytest
 import storm
@@ -22,7 +24,7 @@ def scene(plain, tmp_path, tmpdir_of_builds, request):
         source = harness.copy(harness.EXAMPLES / name, tmp_path / "project")
         expected = harness.digest(harness.oracle(plain, source, tmp_path / "expected"))
 
-        def run(environment, frontends, sources=None, builds=None):
+        def run(environment, frontends, sources=None, builds=None, variables=None):
             return storm.rounds(
                 builds or request.config.getoption("--builds"),
                 AT_ONCE,
@@ -32,7 +34,7 @@ def scene(plain, tmp_path, tmpdir_of_builds, request):
                     expected,
                     frontends,
                     tmp_path / "out",
-                    {"TMPDIR": str(tmpdir_of_builds)},
+                    {"TMPDIR": str(tmpdir_of_builds), **(variables or {})},
                 ),
             )
 
@@ -53,6 +55,18 @@ def test_with_the_plugin(scene, plugged, name, frontend, tmp_path, tmpdir_of_bui
     for result in (tmp_path / "out").iterdir():
         names = {path.name for path in result.iterdir()} - {".gitignore"}  # uv's
         assert len(names) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers")
+def test_with_the_extra(scene, extra, tmp_path):
+    """At once with an empty cache, and with a full one: the same bytes."""
+    variables = {"CCACHE_DIR": str(tmp_path / "ccache")}
+    at_once = scene("c-extension")
+    for _ in ("cold", "warm"):
+        outcome = at_once(extra, harness.FRONTENDS, variables=variables)
+        assert (outcome.failed, outcome.wrong) == (0, 0), outcome.outputs[0]
+    counted = harness.ccache_counters(variables, extra.python.parent / "ccache")
+    assert counted["direct_cache_hit"] > counted["cache_miss"] > 0
 
 
 @pytest.mark.parametrize("name", harness.PROJECTS)

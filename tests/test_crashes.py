@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -104,6 +105,40 @@ def test_killed(
     assert harness.digest(out / f"n-1-{tag(out)}.whl") == expected
     assert harness.leftovers(root_of(tmpdir_of_builds)) == []
     assert harness.listing(source) == before
+
+
+@pytest.mark.parametrize("eighth", range(1, 9))
+def test_killed_with_a_compiler_cache(
+    source, plain, extra, tmp_path, tmpdir_of_builds, eighth
+):
+    """The others go on, and what it has put into the cache is right."""
+    expected = harness.digest(harness.oracle(plain, source, tmp_path / "expected"))
+    cache = tmp_path / "ccache"
+    variables = {"CCACHE_DIR": str(cache)}
+    command = extra.command("hook", source, tmp_path / "out")
+    operations = []
+    for _ in range(2):
+        shutil.rmtree(cache, ignore_errors=True)
+        counted = extra.start(command, source, {**variables, "KILL_AT": "0"})
+        output = counted.finish()
+        assert counted.status == 0, output
+        operations.append(int(output.split("operations:")[1].split()[0]))
+    shutil.rmtree(cache)
+    kill_at = max(1, min(operations) * eighth // 8)
+    runs = [
+        extra.start(command, source, {**variables, **more})
+        for more in ({"KILL_AT": str(kill_at)}, {}, {})
+    ]
+    with harness.many(runs):
+        outputs = [run.finish() for run in runs]
+    assert [run.status for run in runs] == [-signal.SIGKILL, 0, 0], outputs
+    assert (
+        harness.digest(tmp_path / "out" / f"n-1-{tag(tmp_path / 'out')}.whl")
+        == expected
+    )
+    wheel = extra.build(source, tmp_path / "warm", variables=variables)
+    assert harness.digest(wheel) == expected
+    shutil.rmtree(root_of(tmpdir_of_builds))  # what the killed one has left in its slot
 
 
 def tag(out: Path) -> str:

@@ -28,9 +28,11 @@ def test_table(tmp_path):
     """Every key of the table arrives, a relative root starting at the tree."""
     text = TABLE + (
         "enabled = false\nbuild-root = 'b'\nkeep = 'always'\n"
-        "lock-timeout = 3\nverify = false\n"
+        "lock-timeout = 3\nverify = false\ntake-turns = true\n"
+        "compiler-cache = 'off'\nbuild-dir = 'd'\n"
     )
-    expected = Settings(False, str(tmp_path / "b"), "always", 3, False)
+    root, kept = str(tmp_path / "b"), str(tmp_path / "d")
+    expected = Settings(False, root, "always", 3, False, True, "off", kept)
     assert read(tmp_path, text) == expected
 
 
@@ -58,6 +60,10 @@ def test_environment_wins(tmp_path):
         (TABLE + "enabled = 'true'\n", "is not true or false"),
         (TABLE + "build-root = ''\n", "is not the path of a directory"),
         (TABLE + "keep = 'sometimes'\n", "is not one of"),
+        (TABLE + "compiler-cache = 'gcc'\n", '"auto", "ccache", "sccache", "off"'),
+        (TABLE + "compiler-cache = true\n", "is not one of"),
+        (TABLE + "build-dir = ''\n", "is not the path of a directory"),
+        (TABLE + "builddir = 'x'\n", "did you mean 'build-dir'?"),
         (TABLE + "keep = []\n", "is not one of"),
         (TABLE + "lock-timeout = true\n", "is not a number of seconds"),
         (TABLE + "lock-timeout = -1\n", "is not a number of seconds"),
