@@ -65,6 +65,8 @@ PLUGIN_UV = Contender("uv, its own lock, the plugin", "with", "uv")
 HATCHLING = Contender("hatchling", backend="hatchling.build")
 FLIT = Contender("flit-core", backend="flit_core.buildapi")
 EXTRA = Contender("the plugin, the extra", "with the extra")
+PIP = Contender("pip", frontend="pip")
+EXTRA_PIP = Contender("pip, the extra", "with the extra", "pip")
 UV_ISOLATED = Contender("uv build, isolated", frontend=ISOLATED)
 EXTRA_ISOLATED = Contender(
     "uv build, isolated, the extra", "with the extra", frontend=ISOLATED
@@ -106,6 +108,9 @@ SCENARIOS = {
         Scenario("report, many", projects.report, (1, 50), (PLUGIN, COPIES)),
         Scenario("300 modules", projects.modules, (1, 2, 5, 10), PURE),
         Scenario(
+            "300 modules, ten", projects.modules, (10,), (PLUGIN, COPIES), rounds=10
+        ),
+        Scenario(
             "300 modules, many", projects.modules, (50,), (PLUGIN, COPIES), rounds=1
         ),
         Scenario(
@@ -127,6 +132,14 @@ SCENARIOS = {
             projects.c_extension,
             (1,),
             (ALONE, PLUGIN, EXTRA),
+            "",
+            rounds=5,
+        ),
+        Scenario(
+            "C, nothing changed, by pip",
+            projects.c_extension,
+            (1,),
+            (PIP, EXTRA_PIP),
             "",
             rounds=5,
         ),
@@ -391,7 +404,7 @@ def targets(results: Results) -> str:
         (
             "ten at once, 300 modules, wall, plugin / copies of the tree",
             0.80,
-            lambda: paired("300 modules", 10, PLUGIN, COPIES, "wall"),
+            lambda: paired("300 modules, ten", 10, PLUGIN, COPIES, "wall"),
         ),
         (
             "ten at once, C extension, wall, plugin / copies of the tree",
@@ -416,6 +429,11 @@ def targets(results: Results) -> str:
             "with the extra: warm, nothing changed / setuptools' warm build/, wall",
             1.00,
             lambda: paired("C, nothing changed", 1, EXTRA, ALONE, "wall"),
+        ),
+        (
+            "the same by pip",
+            1.00,
+            lambda: paired("C, nothing changed, by pip", 1, EXTRA_PIP, PIP, "wall"),
         ),
         (
             "with the extra: first build, cold cache / without the extra, wall",

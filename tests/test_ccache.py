@@ -51,6 +51,8 @@ def test_sources_of_the_tree(here):
     """They have the same path everywhere, and stay where they are."""
     source = ["-c", "p/fast.c", "-o", OBJECT, OPTION]
     assert inside(*PROGRAM, *source) is None
+    above = ["-c", "../fast.c", "-o", OBJECT, OPTION]
+    assert inside(*PROGRAM, f"-I{PRIVATE}/temp", *above) is None
 
 
 @pytest.mark.parametrize("directory", ["p/", ""])
@@ -78,7 +80,6 @@ def test_generated_headers(directory, here):
         ["-isystem", "include"],
         ["-isysteminclude"],
         ["other.c"],
-        ["-c", "../other.c"],
         [f'-DWHERE="{PRIVATE}/temp"'],
     ],
     ids=" ".join,
