@@ -183,7 +183,9 @@ def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:
         elif argument.startswith("-I"):
             path = os.path.normpath(argument[2:])
             yield ("-I", argument[2:]) if path[:1] != os.curdir else (_UNKNOWN, "")
-        elif before == "-c" and os.path.normpath(argument) == argument:
+        elif before == "-c" and os.path.normpath(argument) == argument.lstrip(
+            os.curdir
+        ):
             yield "", argument
         elif argument.startswith(_OTHER_PATHS) or _is_relative(argument):
             yield _UNKNOWN, ""
