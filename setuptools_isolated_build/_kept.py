@@ -177,12 +177,14 @@ def _read(path: str) -> str:
 
 
 def _key(environ: Mapping[str, str]) -> str:
-    parts = [str(sysconfig.get_config_var("SOABI")), *map(environ.get, _FLAGS)]
+    parts = [sysconfig.get_config_var("SOABI"), *map(environ.get, _FLAGS)]
     for name in ("CC", "CXX"):
         command = environ.get(name) or sysconfig.get_config_var(name) or ""
-        path = os.path.realpath(shutil.which((command.split() or [""])[0]) or "")
-        status = os.stat(path)
-        parts += [command, path, str(status.st_size), str(status.st_mtime_ns)]
+        parts.append(command)
+        path = shutil.which((command.split() or [""])[0])
+        if path is not None:
+            status = os.stat(path)
+            parts += [os.path.realpath(path), status.st_size, status.st_mtime_ns]
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
     return f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}-{digest}"
 

@@ -12,7 +12,7 @@ import pytest
 from setuptools_isolated_build import _build_tree, _kept
 from setuptools_isolated_build.errors import BuildRootError
 
-BUILD_DIR = "SETUPTOOLS_ISOLATED_BUILD_BUILD_DIR"
+POSIX = pytest.mark.skipif(os.name == "nt", reason="by the means of POSIX")
 SETUP_PY = (
     "import os\n"
     + harness.Meeting.CODE
@@ -129,6 +129,7 @@ def test_a_failed_build_leaves_it_usable(source, plugged, tmp_path):
     assert "'state'" in build(plugged, source, tmp_path / "out")
 
 
+@POSIX
 def test_a_killed_build(source, plain, plugged, start, meeting, tmp_path):
     """Its compilers may still write there: the next one gets another directory."""
     expected = harness.oracle(plain, source, tmp_path / "expected")
@@ -200,6 +201,7 @@ LIBRARY = """
     """
 
 
+@POSIX
 def test_libraries_are_compiled_anew(project, plain, plugged, tmp_path):
     """build_clib compares times only, and adds to the archive that it finds."""
     text = FAST_C.replace("fast(void) {", "fast(void) { one();")
@@ -222,14 +224,17 @@ def test_libraries_are_compiled_anew(project, plain, plugged, tmp_path):
     assert b"two.o" not in archive.read_bytes()
 
 
-def test_key(tmp_path):
+@POSIX
+def test_key(tmp_path, monkeypatch):
     """One root for each compiler and its flags; the same for the same."""
+    monkeypatch.chdir(tmp_path)
     other = tmp_path / "gcc"
     other.write_text("#!/bin/sh\n")
     other.chmod(0o755)
     environments = [
         {},
         {"CC": "gcc -pipe"},
+        {"CC": "no-such-compiler"},
         {"CC": str(other)},
         {"CFLAGS": "-O0"},
         {"CMAKE_ARGS": "-DX=1"},
@@ -238,6 +243,9 @@ def test_key(tmp_path):
     assert len(set(roots)) == len(roots)
     assert roots == [_kept.root(str(tmp_path / "kept"), each) for each in environments]
     other.write_text("#!/bin/sh\n# a newer one\n")
+    (tmp_path / "a newer directory").mkdir()
+    again = _kept.root(str(tmp_path / "kept"), {"CC": "no-such-compiler"})
+    assert again in roots
     assert _kept.root(str(tmp_path / "kept"), {"CC": str(other)}) not in roots
 
 
