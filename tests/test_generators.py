@@ -709,8 +709,12 @@ def test_compiler_cache(
     assert wheel.read_bytes() == expected.read_bytes()
     warm = harness.ccache_counters(variables)
     assert warm["cache_miss"] == cold["cache_miss"] > 0
-    hits = warm["direct_cache_hit"] - cold["direct_cache_hit"]
-    assert hits == cold["cache_miss"]
+    hits = [
+        counted["direct_cache_hit"] + counted["preprocessed_cache_hit"]
+        for counted in (cold, warm)
+    ]
+    # One build may compile the same twice: pybind11 asks for flags.
+    assert hits[1] - hits[0] >= cold["cache_miss"]
 
 
 # The generator of the writer stands still when it has begun to write its file.
