@@ -708,13 +708,14 @@ def test_compiler_cache(
     wheel = plugged.build(source, tmp_path / "warm", variables=variables)
     assert wheel.read_bytes() == expected.read_bytes()
     warm = harness.ccache_counters(variables)
-    assert warm["cache_miss"] == cold["cache_miss"] > 0
+    # pybind11 asks for a flag, in a directory of a new name, which -g writes down.
+    questions = 1 if name == "pybind11" else 0
+    assert warm["cache_miss"] - cold["cache_miss"] == questions
     hits = [
         counted["direct_cache_hit"] + counted["preprocessed_cache_hit"]
         for counted in (cold, warm)
     ]
-    # One build may compile the same twice: pybind11 asks for flags.
-    assert hits[1] - hits[0] >= cold["cache_miss"]
+    assert hits[1] - hits[0] == cold["cache_miss"] - 10 * questions > 0
 
 
 # The generator of the writer stands still when it has begun to write its file.
