@@ -35,16 +35,19 @@ _CONFIGTEST = re.compile(r"_configtest-[0-9a-f]{16}(\.\w+)?")
 _UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
 
 
-def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
+def left_over_finder(
+    egg_info: Any, tree: BuildTree, build_dir: str | None
+) -> Callable[[str], bool]:
     """Return whether a name in the list of sources is a left-over, as a function.
 
     Args:
         egg_info: the finalized command; its egg-info is complete.
         tree: the build tree of this build, whose siblings may lie in the source tree.
+        build_dir: the directory of the trees that are kept, if there is one.
     """
     here = os.getcwd()
     in_tree, private = egg_info.egg_info_in_tree, os.path.abspath(egg_info.egg_info)
-    roots = _roots(egg_info.distribution, tree, here)
+    roots = _roots(egg_info.distribution, tree, build_dir, here)
     results = _result_directories(egg_info.distribution)
     # Its shipped list is what names an unpacked sdist's files, so all of them stay.
     is_checkout = not os.path.isfile("PKG-INFO")
@@ -119,7 +122,9 @@ def _exclude(filelist: Any, line: str) -> None:
         filelist.prune(whole)
 
 
-def _roots(dist: Distribution, tree: BuildTree, here: str) -> tuple[str, ...]:
+def _roots(
+    dist: Distribution, tree: BuildTree, build_dir: str | None, here: str
+) -> tuple[str, ...]:
     build: Any = dist.get_command_obj("build")
     build.ensure_finalized()
     # TMPDIR, with the trees of running builds, may lie in the source tree.
@@ -127,7 +132,7 @@ def _roots(dist: Distribution, tree: BuildTree, here: str) -> tuple[str, ...]:
         getattr(build, "build_base_in_tree", build.build_base),
         tree.slot,
         os.path.dirname(tree.slot),
-        os.path.dirname(os.path.dirname(tree.slot)) if tree.is_kept else tree.slot,
+        *([build_dir] if build_dir is not None else ()),
     )
     return tuple(
         os.path.abspath(path) + os.sep

@@ -177,19 +177,22 @@ def test_unwritable(source, call_read_only):
     assert "no build tree is kept: " in output
 
 
-def test_not_in_an_sdist(project, plugged, tmp_path):
-    files = {
-        **FILES,
-        "pyproject.toml": FILES["pyproject.toml"].replace(".build", "kept"),
-        "MANIFEST.in": "graft .\n",
-    }
-    source = project(files)
-    build(plugged, source, tmp_path / "out")
-    assert (source / "kept").exists()
-    build(plugged, source, tmp_path / "out", frontend="sdist")
-    (sdist,) = (tmp_path / "out").glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        assert not [name for name in archive.getnames() if "/kept" in name]
+@pytest.mark.parametrize("setting", [".build", "kept"])
+def test_not_in_an_sdist(setting, project, plugged, call_read_only, tmp_path):
+    """Also when this build keeps nothing there, since it cannot write to it."""
+    text = FILES["pyproject.toml"].replace(".build", setting)
+    source = project({**FILES, "pyproject.toml": text, "MANIFEST.in": "graft .\n"})
+    build(plugged, source, tmp_path / "first")
+    assert (source / setting).exists()
+    build(plugged, source, tmp_path / "writable", frontend="sdist")
+    status, output = call_read_only(source, "build_sdist")
+    assert status == 0, output
+    for out in ("writable", "out"):
+        (sdist,) = (tmp_path / out).glob("*.tar.gz")
+        with tarfile.open(sdist) as archive:
+            names = archive.getnames()
+        assert [name for name in names if name.endswith("/fast.c")]
+        assert not [name for name in names if f"/{setting}" in name]
 
 
 LIBRARY = """

@@ -172,7 +172,9 @@ class EggInfo(_Base):
         filelist = getattr(self, "filelist", None)
         if isolation is None or filelist is None:
             return
-        is_left_over = _sources.left_over_finder(self, isolation.tree)
+        is_left_over = _sources.left_over_finder(
+            self, isolation.tree, isolation.settings.build_dir
+        )
         files = self._without(is_left_over, filelist.files)
         if files != filelist.files:
             filelist.files = files
