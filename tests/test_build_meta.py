@@ -85,6 +85,21 @@ def test_each_hook_does_the_same(hook, plain, plugged, tmp_path):
     assert products[0] == products[1]
 
 
+def both_at_their_commands(meeting):
+    """Let the second one through setup.py, before the first one reads what it writes."""
+    # Whichever comes first: the turn ends before the first one's command begins.
+    arrived = {meeting.arrival(), meeting.arrival()}
+    assert arrived == {"command of first", "setup.py of second"}
+    meeting.let_go("setup.py of second")
+    assert meeting.arrival() == "command of second"
+
+
+def finish(who, run, tmp_path):
+    output = run.finish()
+    assert run.status == 0, output
+    assert harness.member(tmp_path / who, "p/generated.py") == b"whole = True\n"
+
+
 def test_setup_py_takes_turns_and_commands_do_not(
     project, plugged, tmp_path, meeting, start
 ):
@@ -94,39 +109,54 @@ def test_setup_py_takes_turns_and_commands_do_not(
     assert meeting.arrival() == "setup.py of first"
     second = start(ours(plugged), source, "wheel", "second")
     meeting.let_go("setup.py of first")
-    # Whichever comes first: the turn ends before the first one's command begins.
-    arrived = {meeting.arrival(), meeting.arrival()}
-    assert arrived == {"command of first", "setup.py of second"}
-    meeting.let_go("setup.py of second")
-    assert meeting.arrival() == "command of second"  # both are at their commands
+    both_at_their_commands(meeting)
     for who, run in (("first", first), ("second", second)):
         meeting.let_go(f"command of {who}")
-        output = run.finish()
-        assert run.status == 0, output
-        assert harness.member(tmp_path / who, "p/generated.py") == b"whole = True\n"
+        finish(who, run, tmp_path)
 
 
-def test_the_second_one_waits(project, plugged, tmp_path, meeting, start):
+@pytest.fixture
+def one_waits(project, plugged, tmp_path, meeting, start):
+    """Start a build that is in its setup.py, and one that is about to wait for it."""
+
+    def begin(configuration):
+        source = project({"setup.py": GENERATES, "p/__init__.py": "", **configuration})
+        first = start(ours(plugged), source, "wheel", "first")
+        assert meeting.arrival() == "setup.py of first"
+        hooked = tmp_path / "hooked"
+        hooked.mkdir()
+        (hooked / "sitecustomize.py").write_text(harness.Meeting.BEFORE_A_TURN)
+        second = start(
+            ours(plugged), source, "wheel", "second", {"PYTHONPATH": str(hooked)}
+        )
+        assert meeting.arrival() == "waits"
+        meeting.let_go("waits")
+        meeting.let_go("setup.py of first")
+        return first, second
+
+    return begin
+
+
+def test_the_second_one_waits(one_waits, meeting, tmp_path):
     """It is not in its setup.py while the first one is: it stands before the lock."""
-    source = project({"setup.py": GENERATES, "p/__init__.py": ""})
-    first = start(ours(plugged), source, "wheel", "first")
-    assert meeting.arrival() == "setup.py of first"
-    hooked = tmp_path / "hooked"
-    hooked.mkdir()
-    (hooked / "sitecustomize.py").write_text(harness.Meeting.BEFORE_A_TURN)
-    second = start(
-        ours(plugged), source, "wheel", "second", {"PYTHONPATH": str(hooked)}
-    )
-    assert meeting.arrival() == "waits"
-    meeting.let_go("waits")
-    meeting.let_go("setup.py of first")
-    runs = {"first": first, "second": second}
-    for _ in range(3):
-        meeting.let_go(meeting.arrival())
-    for who, run in runs.items():
-        output = run.finish()
-        assert run.status == 0, output
-        assert harness.member(tmp_path / who, "p/generated.py") == b"whole = True\n"
+    first, second = one_waits({})
+    both_at_their_commands(meeting)
+    for who, run in (("first", first), ("second", second)):
+        meeting.let_go(f"command of {who}")
+        finish(who, run, tmp_path)
+
+
+def test_with_take_turns_it_waits_for_commands_too(one_waits, meeting, tmp_path):
+    """For a setup.py that cuts a file which the other one's commands are reading."""
+    settings = "[tool.setuptools-isolated-build]\ntake-turns = true\n"
+    first, second = one_waits({"pyproject.toml": settings})
+    assert meeting.arrival() == "command of first"
+    meeting.let_go("command of first")
+    finish("first", first, tmp_path)
+    for step in ("setup.py of second", "command of second"):
+        assert meeting.arrival() == step
+        meeting.let_go(step)
+    finish("second", second, tmp_path)
 
 
 def test_without_the_backend_they_meet_in_setup_py(project, plugged, meeting, start):
