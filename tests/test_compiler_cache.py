@@ -232,6 +232,76 @@ def test_one_flight_per_object(
         assert only_wheel(tmp_path / who) == expected.read_bytes()
 
 
+# What a project does around a compilation may need its object, or another compiler.
+WRAPPED_COMPILE = """
+from setuptools.command.build_ext import build_ext
+class own(build_ext):
+    def build_extensions(self):
+        compile_one = self.compiler._compile
+        def compile_and_look(obj, *args):
+            program, self.compiler.compiler_so[0] = self.compiler.compiler_so[0], CC
+            try:
+                compile_one(obj, *args)
+            finally:
+                self.compiler.compiler_so[0] = program
+            assert os.path.exists(obj)
+        self.compiler._compile = compile_and_look
+        super().build_extensions()
+CC = os.environ["CC"]
+os.environ["CC"] = "no-such-compiler"
+"""
+THREADS = """
+from setuptools.command.build_ext import build_ext
+class own(build_ext):
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = 3
+    def build_extension(self, ext):
+        super().build_extension(ext)
+        assert os.path.exists(self.get_ext_fullpath(ext.name))
+"""
+
+
+@pytest.mark.parametrize("own", ["_compile", "threads"])
+def test_flights_that_are_not_put_off(
+    own, project, plain, extra, meeting_gcc, meeting, counters, start, tmp_path
+):
+    """Where somebody else has a part in it, a build waits, and each object is whole."""
+    setup_py = textwrap.dedent(SETUP_PY)
+    if own == "_compile":
+        code = WRAPPED_COMPILE
+    else:
+        code = THREADS
+        extensions = "".join(
+            f'Extension("p.{name}", ["p/{name}.c"], **options),' for name in SOURCES
+        )
+        setup_py = setup_py[: setup_py.index("setup(")] + (
+            f'setup(name="n", version="1", packages=["p"], ext_modules=[{extensions}])\n'
+        )
+    setup_py = setup_py.replace("setup(", 'setup(cmdclass={"build_ext": own}, ')
+    files = {
+        **FILES,
+        "setup.py": setup_py.replace("DIRECTORIES", code + "DIRECTORIES", 1),
+    }
+    if own == "threads":
+        files |= {f"p/{name}.c": MODULE.replace("NAME", name) for name in SOURCES}
+    source = project(files)
+    compiler = {key: meeting_gcc[key] for key in ("CC", "LDSHARED")}
+    expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
+    first = start(extra, source, "wheel", "first", meeting_gcc)
+    held = {meeting.arrival() for _ in (SOURCES if own == "threads" else "1")}
+    second = start(extra, source, "wheel", "second", meeting_gcc)
+    for name in held:
+        meeting.let_go(name)
+    for _ in range(3 - len(held)):
+        meeting.let_go(meeting.arrival())
+    finish(first)
+    finish(second)
+    assert counters() == {"hits": 3, "direct": 3, "misses": 3}
+    for who in ("first", "second"):
+        assert only_wheel(tmp_path / who) == expected.read_bytes()
+
+
 @pytest.mark.parametrize("killed", ["all", "only the build"])
 @pytest.mark.parametrize("at", SOURCES)
 def test_killed_while_compiling(
@@ -274,6 +344,39 @@ def test_no_flights_without_a_cache(project, plugged, meeting_gcc, meeting, star
             meeting.let_go(f"{who} {name}")
     for run in runs:
         finish(run)
+
+
+GENERATING = """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+    class generating(build_ext):
+        def build_extension(self, ext):
+            os.makedirs(self.build_temp, exist_ok=True)
+            path = os.path.join(self.build_temp, "made.c")
+            with open("p/one.c") as template, open(path, "w") as made:
+                made.write(template.read())
+            ext.sources = [path]
+            super().build_extension(ext)
+    setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": generating},
+          ext_modules=[Extension("p.fast", ["p/one.c"], define_macros=[("MACRO", "1")],
+                                 include_dirs=["include/b", "last"])])
+    """
+
+
+def test_generated_just_now(project, plain, extra, cached, counters, tmp_path):
+    """In the tick of the clock in which it is compiled: that is no change meanwhile."""
+    source = project({**FILES, "setup.py": GENERATING})
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    for number in range(5):
+        wheel = extra.build(source, tmp_path / str(number), variables=cached)
+        assert wheel.read_bytes() == expected.read_bytes()
+        misses = 1 if number == 0 else 0
+        assert counters() == {
+            "hits": 1 - misses,
+            "direct": 1 - misses,
+            "misses": misses,
+        }
 
 
 @pytest.mark.parametrize("changed", ["p/one.c", HEADER])
@@ -495,8 +598,8 @@ def test_asked_for_by_name(name, project, extra, plain, cached, tmp_path):
 
     text = '#!/bin/sh\necho "launched $0"\nexec "$@"\n'
     path = fake(tmp_path / "programs", name, text)
-    finish_ = extra.start(command, source, {**cached, SETTING: name, "PATH": path})
-    output = finish(finish_)
+    run = extra.start(command, source, {**cached, SETTING: name, "PATH": path})
+    output = finish(run)
     assert output.count(f"launched {tmp_path / 'programs' / name}\n") >= 3
     expected = harness.oracle(plain, source, tmp_path / "expected")
     assert only_wheel(tmp_path / "out") == expected.read_bytes()

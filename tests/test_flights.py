@@ -1,0 +1,71 @@
+"""What a flight does when its lock is not to be had. Builds that meet: test_compiler_cache."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from setuptools_isolated_build import _flights
+
+HOLDER = """
+import sys
+from setuptools_isolated_build import _locks
+lock = _locks.acquire(sys.argv[1], 0)
+assert lock is not None
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """The lock of the key "a" is held by another process, which does nothing."""
+    root = tmp_path / "locks"
+    root.mkdir()
+    _flights.alone(str(root), "a", lambda: None)
+    (path,) = root.iterdir()
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        yield str(root)
+        holder.stdin.close()
+        assert holder.wait(60) == 0
+
+
+def test_a_stopped_build(held, monkeypatch):
+    """Whoever has waited for long compiles it too."""
+    monkeypatch.setattr(_flights, "_LONGEST", 0.1)
+    done = []
+    _flights.alone(held, "a", lambda: done.append("alone"))
+    with _flights.batch():
+        _flights.compilation(
+            "a.o", lambda: _flights.alone(held, "a", lambda: done.append("put off"))
+        )
+        _flights.compilation("b.o", lambda: done.append("next"))
+        _flights.link(lambda: done.append("link"))
+    assert done == ["alone", "next", "put off", "link"]
+
+
+def test_no_place_for_locks(tmp_path):
+    """Then it is compiled at once."""
+    done = []
+    _flights.alone(None, "a", lambda: done.append(1))
+    _flights.alone(str(tmp_path / "missing"), "a", lambda: done.append(2))
+    assert done == [1, 2]
+
+
+def test_failure(tmp_path):
+    """It ends the batch, and frees the lock."""
+
+    def fail():
+        raise ValueError
+
+    done = []
+    with pytest.raises(ValueError), _flights.batch():
+        _flights.compilation("a.o", lambda: _flights.alone(str(tmp_path), "a", fail))
+        done.append("never")
+    _flights.alone(str(tmp_path), "a", lambda: done.append("next"))
+    assert done == ["next"]
