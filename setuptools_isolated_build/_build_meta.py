@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _MODULE = "setuptools.build_meta"
 _BUILD = "_build_with_temp_dir"
 
 
-class Hook(NamedTuple):
+class Hook:
     """A hook of `setuptools.build_meta` that is running ``setup()``.
 
     Attributes:
@@ -35,7 +35,8 @@ class Hook(NamedTuple):
             it; None for other hooks and releases.
     """
 
-    result_staging: str | None
+    def __init__(self, result_staging: str | None) -> None:
+        self.result_staging = result_staging
 
 
 def running_hook() -> Hook | None:

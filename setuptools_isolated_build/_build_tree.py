@@ -13,9 +13,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import re
 import tempfile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import _locks, _removal
 from .errors import BuildRootError
@@ -35,10 +34,10 @@ __all__ = [
 _MOST_SLOTS = 10_000
 _STAGING_RECORD = "staging"
 # Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
-_STAGING_NAME = r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$"
+_STAGING_NAMES = ((".tmp-", 16), (".tmp-", 8), ("tmp", 8))
 
 
-class BuildTree(NamedTuple):
+class BuildTree:
     """The paths of one build's private directories. Whoever has one may not own it.
 
     Attributes:
@@ -48,9 +47,17 @@ class BuildTree(NamedTuple):
         is_kept: whether the next build finds build_temp as this one has left it.
     """
 
-    slot: str
-    directory: str
-    is_kept: bool = False
+    def __init__(self, slot: str, directory: str, *, is_kept: bool = False) -> None:
+        self.slot = slot
+        self.directory = directory
+        self.is_kept = is_kept
+
+    def __eq__(self, other: object) -> bool:
+        # Copies of a distribution have copies of its tree.
+        return isinstance(other, BuildTree) and self.directory == other.directory
+
+    def __hash__(self) -> int:
+        return hash(self.directory)
 
     @property
     def build_base(self) -> str:
@@ -91,10 +98,12 @@ class BuildTree(NamedTuple):
             file.write(os.path.abspath(path) + "\0")
 
 
-class _Lease(NamedTuple):
-    lock: _locks.Lock | None
-    kept: set[str]
-    owner: int  # a forked child has this table too, and must not remove anything
+class _Lease:
+    def __init__(self, lock: _locks.Lock | None) -> None:
+        self.lock = lock
+        self.kept: set[str] = set()
+        # A forked child has this table too, and must not remove anything.
+        self.owner = os.getpid()
 
 
 _leases: dict[BuildTree, _Lease] = {}
@@ -197,7 +206,7 @@ def _occupy(
                 directory = left or _take_over(slot, is_kept=is_kept)
         if is_kept:
             _kept().mark(slot)
-        tree = BuildTree(slot, directory, is_kept)
+        tree = BuildTree(slot, directory, is_kept=is_kept)
         os.makedirs(tree.egg_base)
     except BaseException:
         if not is_kept:
@@ -205,7 +214,7 @@ def _occupy(
         if lock is not None:
             lock.release()
         raise
-    _leases[tree] = _Lease(lock, set(), os.getpid())
+    _leases[tree] = _Lease(lock)
     return tree
 
 
@@ -255,7 +264,13 @@ def _move_out(tree: BuildTree, lease: _Lease) -> str:
 
 def is_staging(name: str) -> bool:
     """Whether *name* is one that directories for unfinished archives get."""
-    return re.match(_STAGING_NAME, name) is not None
+    # Compiling a pattern for this takes longer than all the names of most builds.
+    return any(
+        name.startswith(prefix)
+        and len(name) == len(prefix) + length
+        and name[len(prefix) :].replace("_", "x").isalnum()
+        for prefix, length in _STAGING_NAMES
+    )
 
 
 def _forget_made_directories() -> None:

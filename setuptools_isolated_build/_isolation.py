@@ -6,7 +6,7 @@ import builtins
 import contextlib
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import _build_tree, _locks, _roots, _turns
 from ._build_meta import running_hook
@@ -65,7 +65,7 @@ _SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
 _TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
 
 
-class Isolation(NamedTuple):
+class Isolation:
     """How a distribution's build is kept apart. Picklable, as distributions are.
 
     Attributes:
@@ -74,14 +74,18 @@ class Isolation(NamedTuple):
         lock_root: where the publish locks are, or None if there is no place for them.
     """
 
-    settings: Settings
-    tree: BuildTree
-    lock_root: str | None
+    def __init__(
+        self, settings: Settings, tree: BuildTree, lock_root: str | None
+    ) -> None:
+        self.settings = settings
+        self.tree = tree
+        self.lock_root = lock_root
 
 
-class _Unpublished(NamedTuple):
-    isolation: Isolation
-    end_turn: Callable[[], object]
+class _Unpublished:
+    def __init__(self, isolation: Isolation, end_turn: Callable[[], object]) -> None:
+        self.isolation = isolation
+        self.end_turn = end_turn
 
 
 class _SetupPhase:
@@ -146,8 +150,7 @@ def keep_tree(dist: Distribution) -> None:
     """Keep the build tree of *dist* after its build, as with ``keep = "always"``."""
     isolation = current(dist)
     assert isolation is not None
-    settings = isolation.settings._replace(keep="always")
-    setattr(dist, _ATTRIBUTE, isolation._replace(settings=settings))
+    isolation.settings.keep = "always"
 
 
 def keep_for_hook(dist: Distribution) -> None:

@@ -1,9 +1,9 @@
-"""The project's and the user's settings, parsed once into a frozen object."""
+"""The project's and the user's settings, parsed once into one object."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable
 
 from setuptools.config.pyprojecttoml import load_file
 
@@ -19,7 +19,7 @@ _MOST_SECONDS = 1_000_000_000  # more than threading can wait for
 _PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
 
-class Settings(NamedTuple):
+class Settings:
     """``[tool.setuptools-isolated-build]``, with the environment's values in place.
 
     Attributes:
@@ -47,11 +47,20 @@ class Settings(NamedTuple):
     compiler_cache: str = "auto"
     build_dir: str | None = None
 
+    def __init__(self, **stated: object) -> None:
+        vars(self).update(stated)
 
-class _Key(NamedTuple):
-    expects: str
-    accepts: Callable[[object], bool]
-    from_text: Callable[[str], object]
+
+class _Key:
+    def __init__(
+        self,
+        expects: str,
+        accepts: Callable[[object], bool],
+        from_text: Callable[[str], object],
+    ) -> None:
+        self.expects = expects
+        self.accepts = accepts
+        self.from_text = from_text
 
 
 def _is_seconds(value: object) -> bool:
@@ -114,7 +123,7 @@ def read_settings(source_dir: str, environ: Mapping[str, str]) -> Settings:
         if name in values:
             stated = os.path.expanduser(str(values[name]))
             values[name] = os.path.join(source_dir, stated)
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)
 
 
 def _from_pyproject(path: str) -> dict[str, object]:

@@ -31,7 +31,7 @@ _RESULTS = (
     *(".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.Z", ".tar.zst"),
 )
 # What `setuptools_isolated_build._commands.config` makes, and removes at once.
-_CONFIGTEST = re.compile(r"_configtest-[0-9a-f]{16}(\.\w+)?")
+_CONFIGTEST = "_configtest-"
 _UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
 
 
@@ -65,7 +65,7 @@ def left_over_finder(
         if os.path.isabs(name):
             return False  # the private egg-info, which belongs into its own list
         directory, base = os.path.split(os.path.abspath(name))
-        if is_of_a_build(directory) or _CONFIGTEST.fullmatch(base):
+        if is_of_a_build(directory) or _is_configtest(base):
             return True
         if directory in results and (base.endswith(_RESULTS) or base == _UV_MARK):
             return True
@@ -159,6 +159,13 @@ def _is_staged(directory: str, results: set[str]) -> bool:
         if _build_tree.is_staging(name) and (name[0] == "." or directory in results):
             return True
     return False
+
+
+def _is_configtest(name: str) -> bool:
+    return (
+        name.startswith(_CONFIGTEST)  # compiling the pattern takes longer than this
+        and re.fullmatch(r"[0-9a-f]{16}(\.\w+)?", name[len(_CONFIGTEST) :]) is not None
+    )
 
 
 def _is_in_egg_info(path: str, egg_bases: set[str]) -> bool:
