@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--write", action="store_true", help="into docs/")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+    with projects.place("bench-") as name:
         place = Path(name).resolve()
         environments = demo.prepare(place, "", "hatchling", "flit-core")
         demo.say("making one with the extra")
@@ -209,7 +209,7 @@ def main() -> None:
         bench = Bench(place, environments)
         for scenario in options.scenario or SCENARIOS:
             run(SCENARIOS[scenario], bench, options.rounds)
-        versions = describe(bench.environments["with"])
+        versions = describe(bench)
     text = f"{versions}\n{targets(bench.results)}\n{tables(bench.results)}"
     print(text)
     if options.write:
@@ -337,9 +337,10 @@ def on_disk(directory: Path) -> int:
     return sum(found.values())
 
 
-def describe(environment: harness.Environment) -> str:
+def describe(bench: Bench) -> str:
+    python = bench.environments["with"].python
     listed = subprocess.run(  # noqa: S603
-        [environment.python, "-m", "pip", "freeze", "--all"],
+        [python, "-m", "pip", "freeze", "--all"],
         capture_output=True,
         text=True,
         check=True,
@@ -350,8 +351,17 @@ def describe(environment: harness.Environment) -> str:
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores, "
         f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}, "
         f"{platform.python_implementation()} {platform.python_version()}, "
-        f"{', '.join(found)}.\n"
+        f"{', '.join(found)}; on {file_system(bench.place)}.\n"
     )
+
+
+def file_system(place: Path) -> str:
+    """Return the type of the file system that *place* is on, as far as it is told."""
+    stat = ["stat", "--file-system", "--format=%T", str(place)]
+    found = subprocess.run(  # noqa: S603
+        stat, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "an unknown file system"
 
 
 def targets(results: Results) -> str:

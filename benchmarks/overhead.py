@@ -25,6 +25,7 @@ sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "examples")]
 
 import demo
 import harness
+import projects
 
 AT_ONCE = 10
 FRONTENDS = ("pip", "build", "setup.py")
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("measure", nargs="*", choices=[*measures, []])
     parser.add_argument("--pairs", type=int, default=30)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="overhead-") as name:
+    with projects.place("overhead-") as name:
         place = Path(name).resolve()
         environments = demo.prepare(place, "")
         for measure in options.measure or measures:
