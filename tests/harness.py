@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import textwrap
+import threading
 import venv
 from dataclasses import dataclass, field
 from functools import cache
@@ -186,11 +187,21 @@ class Run:
 
     def finish(self, timeout: float = TIMEOUT) -> str:
         """Wait for the end, reap it, and return the output."""
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        # Popen.wait(timeout) looks every 50 ms, which is a third of a small build.
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
             self.kill_session()
-            raise
+
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            self.process.wait()
+        finally:
+            timer.cancel()
+        if expired.is_set():
+            raise subprocess.TimeoutExpired(self.process.args, timeout)
         return self.output()
 
     def output(self) -> str:
