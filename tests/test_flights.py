@@ -1,4 +1,4 @@
-"""What a flight does when its lock is not to be had. Builds that meet: test_compiler_cache."""
+"""Parts of a compilation through a cache; builds that meet are in test_compiler_cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from setuptools_isolated_build import _flights
+from setuptools_isolated_build import _cached, _flights
 
 HOLDER = """
 import sys
@@ -69,3 +69,12 @@ def test_failure(tmp_path):
         done.append("never")
     _flights.alone(str(tmp_path), "a", lambda: done.append("next"))
     assert done == ["next"]
+
+
+def test_marker_is_newer_than_what_was_written_just_now(tmp_path):
+    """In one tick of the file system's clock they would be of the same time."""
+    for number in range(100):
+        source, marker = tmp_path / f"{number}.c", tmp_path / f"{number}"
+        source.touch()
+        _cached._make_newer(str(marker), ["-c", str(source)])
+        assert marker.stat().st_ctime_ns > source.stat().st_ctime_ns
