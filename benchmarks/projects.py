@@ -1,4 +1,4 @@
-"""The source trees that the benchmarks build, always the same."""
+"""What the benchmarks build, always the same source trees, and where."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ __all__ = [
 _MOST_SLOTS = 10_000
 _STAGING_RECORD = "staging"
 # Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
-_STAGING_NAMES = ((".tmp-", 16), (".tmp-", 8), ("tmp", 8))
+_STAGING_NAME = r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$"
 
 
 class BuildTree:
@@ -264,13 +265,9 @@ def _move_out(tree: BuildTree, lease: _Lease) -> str:
 
 def is_staging(name: str) -> bool:
     """Whether *name* is one that directories for unfinished archives get."""
-    # Compiling a pattern for this takes longer than all the names of most builds.
-    return any(
-        name.startswith(prefix)
-        and len(name) == len(prefix) + length
-        and name[len(prefix) :].replace("_", "x").isalnum()
-        for prefix, length in _STAGING_NAMES
-    )
+    if name == "tmp" or not name.startswith((".tmp-", "tmp")):
+        return False  # compiling the pattern takes longer than all names of most builds
+    return re.match(_STAGING_NAME, name) is not None
 
 
 def _forget_made_directories() -> None:

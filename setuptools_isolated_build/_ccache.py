@@ -183,15 +183,18 @@ def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:
         elif argument.startswith("-I"):
             path = os.path.normpath(argument[2:])
             yield ("-I", argument[2:]) if path[:1] != os.curdir else (_UNKNOWN, "")
-        elif before == "-c" and os.path.normpath(argument) == argument.lstrip(
-            os.curdir
-        ):
+        elif before == "-c" and _is_plain(argument):
             yield "", argument
         elif argument.startswith(_OTHER_PATHS) or _is_relative(argument):
             yield _UNKNOWN, ""
         else:
             yield (argument, "") if is_flag else ("", argument)
         before = argument
+
+
+def _is_plain(path: str) -> bool:
+    # What begins with a dot is written down as it stands, or lies above the tree.
+    return os.path.normpath(path) == path and not path.startswith(os.curdir)
 
 
 def _is_relative(argument: str) -> bool:

@@ -346,39 +346,6 @@ def test_no_flights_without_a_cache(project, plugged, meeting_gcc, meeting, star
         finish(run)
 
 
-GENERATING = """
-    import os
-    from setuptools import Extension, setup
-    from setuptools.command.build_ext import build_ext
-    class generating(build_ext):
-        def build_extension(self, ext):
-            os.makedirs(self.build_temp, exist_ok=True)
-            path = os.path.join(self.build_temp, "made.c")
-            with open("p/one.c") as template, open(path, "w") as made:
-                made.write(template.read())
-            ext.sources = [path]
-            super().build_extension(ext)
-    setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": generating},
-          ext_modules=[Extension("p.fast", ["p/one.c"], define_macros=[("MACRO", "1")],
-                                 include_dirs=["include/b", "last"])])
-    """
-
-
-def test_generated_just_now(project, plain, extra, cached, counters, tmp_path):
-    """In the tick of the clock in which it is compiled: that is no change meanwhile."""
-    source = project({**FILES, "setup.py": GENERATING})
-    expected = harness.oracle(plain, source, tmp_path / "expected")
-    for number in range(5):
-        wheel = extra.build(source, tmp_path / str(number), variables=cached)
-        assert wheel.read_bytes() == expected.read_bytes()
-        misses = 1 if number == 0 else 0
-        assert counters() == {
-            "hits": 1 - misses,
-            "direct": 1 - misses,
-            "misses": misses,
-        }
-
-
 @pytest.mark.parametrize("changed", ["p/one.c", HEADER])
 def test_changed_while_compiling(
     changed, project, plain, extra, meeting_gcc, meeting, start, tmp_path
