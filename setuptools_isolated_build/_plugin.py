@@ -29,9 +29,13 @@ def finalize_distribution_options(dist: Distribution) -> None:
     dist.get_command_class = partial(_get_command_class, dist, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
     if _mentions_turns(dist):
-        from . import _isolation
+        from . import _turns
+        from ._setuptools import distribution, hooks
 
-        _isolation.take_turn(dist, dist.src_root, only_if_set=True)
+        if hooks.in_setup():  # others may never come to a command
+            _turns.take(
+                dist, distribution.source_dir(dist), "setup.py", only_if_set=True
+            )
 
 
 # Before all others: setuptools-scm writes the version file in its own.
@@ -53,15 +57,16 @@ def _mentions_turns(dist: Distribution) -> bool:
 def _get_command_class(
     dist: Distribution, wrapped: Callable[[str], type[Command]], command: str
 ) -> type[Command]:
-    from . import _commands, _entry_points
+    from . import _commands
+    from ._setuptools import entry_points
 
     if getattr(wrapped, "__func__", None) is setuptools.Distribution.get_command_class:
-        _entry_points.load_command(dist, command)
+        entry_points.load_command(dist, command)
     return _commands.isolated(command, wrapped(command))
 
 
 def _run_commands(dist: Distribution, wrapped: Callable[[], None]) -> None:
-    from . import _isolation
+    from . import _build
 
-    with _isolation.within(dist):
+    with _build.within(dist):
         wrapped()

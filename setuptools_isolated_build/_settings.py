@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Callable
 
 from setuptools.config.pyprojecttoml import load_file
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "read_settings"]
 
 _TABLE = "setuptools-isolated-build"
-_MOST_SECONDS = 1_000_000_000  # more than threading can wait for
+_ALIKE = 0.94  # 1 for the same; a letter too many, left out or exchanged is more
+_MOST_SECONDS = 1_000_000_000
 _PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
 
@@ -28,7 +30,8 @@ class Settings:
             leased, or None for the user's own one in the temporary directory.
         keep: when a build tree outlives its build: ``never``, ``on-failure``,
             ``always``.
-        lock_timeout: how long to wait for the publish lock, in seconds.
+        lock_timeout: how long to wait for a lock, in seconds, or None for the default:
+            a minute to publish, an hour for each build that has the turn before.
         verify: whether a wheel is checked against its RECORD before it is published.
         take_turns: whether builds of this tree queue, from the loading of the plugin to
             the end of the hook.
@@ -41,7 +44,7 @@ class Settings:
     enabled: bool = True
     build_root: str | None = None
     keep: str = "never"
-    lock_timeout: float = 60.0
+    lock_timeout: float | None = None
     verify: bool = True
     take_turns: bool = False
     compiler_cache: str = "auto"
@@ -49,6 +52,16 @@ class Settings:
 
     def __init__(self, **stated: object) -> None:
         vars(self).update(stated)
+
+    @property
+    def seconds_to_publish(self) -> float:
+        """How long to wait for a lock that nobody holds while building."""
+        return 60.0 if self.lock_timeout is None else self.lock_timeout
+
+    @property
+    def seconds_for_turn(self) -> float:
+        """How long to wait for one build that has the turn in the source tree."""
+        return 3600.0 if self.lock_timeout is None else self.lock_timeout
 
 
 class _Key:
@@ -129,13 +142,28 @@ def read_settings(source_dir: str, environ: Mapping[str, str]) -> Settings:
 def _from_pyproject(path: str) -> dict[str, object]:
     if not os.path.isfile(path):
         return {}
-    table = load_file(path).get("tool", {}).get(_TABLE, {})
+    tool = load_file(path).get("tool", {})
+    _check_names(path, tool)
+    table = tool.get(_TABLE, {})
     if not isinstance(table, dict):
         cause = f"tool.{_TABLE} is not a table"
         raise SettingsError(path, cause, f"write it as [tool.{_TABLE}]")
     return {
         _field(key): _checked(path, key, key, table[key], list(_KEYS)) for key in table
     }
+
+
+def _check_names(path: str, tables: Mapping[str, object]) -> None:
+    # Most projects have no table that begins like ours.
+    for name in tables:
+        if name == _TABLE or name[:5].lower() != _TABLE[:5]:
+            continue
+        import difflib
+
+        plain = re.sub(r"[-_.\s]+", "-", name).lower()
+        if difflib.SequenceMatcher(None, plain, _TABLE).ratio() > _ALIKE:
+            cause = f"unknown table [tool.{name}]"
+            raise SettingsError(path, cause, f"did you mean [tool.{_TABLE}]?")
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:

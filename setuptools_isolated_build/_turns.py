@@ -1,107 +1,76 @@
-"""Commands of one source tree that take turns, since they share something in it.
+"""Who takes turns in a source tree: commands by hand, setup.py, and whole builds.
 
-Those that are asked for what they leave in the tree (``setup.py build``) share their
-products; what setup.py and builds with ``take-turns = true`` share are sources. Each
-kind has a lock for each tree, keyed by its real path: builds of different trees may run
-inside each other.
+What a turn is, and how it is waited for, is in `_locks.turns`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import weakref
-from typing import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
-from . import _locks
+from . import _process
+from ._locks.lock import LocksUnavailableError
+from ._locks.places import lock_place
+from ._settings import read_settings
+from ._setuptools import distribution
+from ._setuptools.output import warn
+from .errors import SettingsError, TurnError
 
-__all__ = ["PRODUCTS", "SOURCES", "begin", "ender"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-PRODUCTS = "products"
-SOURCES = "sources"
+__all__ = ["setup_in_turn", "take"]
 
-# For the builds of the same tree that a build starts: its turn is theirs.
-_INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
-_LONG = 1_000_000_000.0  # seconds: a queue ends when its builds end
-
-_turns: dict[str, tuple[_locks.Lock, int]] = {}  # and how many owners are in it
-_owners: weakref.WeakKeyDictionary[object, dict[str, weakref.finalize]] = (  # type: ignore[type-arg]
-    weakref.WeakKeyDictionary()
-)
+_NO_TURNS = "builds of this tree do not take turns"
 
 
-def begin(
-    owner: object, what: str, source_dir: str, root: str, tell: Callable[[str], None]
+@contextlib.contextmanager
+def setup_in_turn() -> Iterator[None]:
+    """Run setup.py in the block, in turn with other builds until its commands begin."""
+    take(_process.SETUP_PHASE, os.getcwd(), "setup.py")
+    try:
+        yield
+    finally:
+        _process.leave_turn(_process.SETUP_PHASE)
+
+
+def take(
+    owner: object, source_dir: str, what: str, *, only_if_set: bool = False
 ) -> None:
-    """Wait for the turn of *owner*, which lasts until `ender` or the end of *owner*.
-
-    Whoever wants a turn with both kinds takes the one with the sources first.
+    """Wait until no other build that takes turns is at work in the source tree.
 
     Args:
-        owner: the distribution whose commands run in the turn, or what stands for it.
-        what: `PRODUCTS` or `SOURCES`, whichever is shared.
+        owner: whose turn it is, for as long as it lives.
         source_dir: the source tree.
-        root: the directory for the lock file, which only this user can write to.
-        tell: says in the build's output that there is somebody to wait for.
+        what: what is built, for those who wait.
+        only_if_set: whether the setting ``take-turns`` decides.
 
     Raises:
-        LocksUnavailableError: the file system of *root* has no locks.
-        OSError: the lock file cannot be opened.
+        SystemExit: another build has kept the turn for longer than ``lock-timeout``.
+            distutils prints other errors with a traceback, before there are commands.
     """
-    import hashlib  # most builds take no turns
+    from ._locks import turns  # most builds take none
 
-    tree = os.path.realpath(source_dir)
-    key = hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
-    path = os.path.join(root, f"turn-{key}-{what}.lock")
-    own = _owners.setdefault(owner, {})
-    if path in own or (path in _inherited() and path not in _turns):
+    try:
+        settings = read_settings(source_dir, os.environ)
+    except SettingsError:
+        return  # `isolate` raises it, where distutils knows how to print it
+    if not settings.enabled or (only_if_set and not settings.take_turns):
         return
-    if path in _turns:
-        lock, others = _turns[path]
-    else:
-        others = 0
-        lock = _acquire(path, lambda: tell(f"waiting for another build of {tree}"))
-        _inherit({*_inherited(), path})
-    _turns[path] = lock, others + 1
-    own[path] = weakref.finalize(owner, _leave, path, os.getpid())
-
-
-def ender(owner: object) -> Callable[[], None]:
-    """Return a function that ends the turns of *owner*, if it has any."""
-    leaves = _owners.pop(owner, {}).values()
-
-    def end() -> None:
-        for leave in leaves:
-            leave()
-
-    return end
-
-
-def _acquire(path: str, tell: Callable[[], None]) -> _locks.Lock:
-    lock = _locks.acquire(path, timeout=0)
-    if lock is None:
-        tell()
-        lock = _locks.acquire(path, timeout=_LONG)
-    assert lock is not None
-    return lock
-
-
-def _leave(path: str, owner: int) -> None:
-    if owner != os.getpid():
-        return  # a forked child's copy of the owner
-    lock, count = _turns.pop(path)
-    if count > 1:
-        _turns[path] = lock, count - 1
+    if distribution.is_sandboxed():
+        warn(f"{_NO_TURNS}: {distribution.SANDBOXED}")
         return
-    _inherit(_inherited() - {path})
-    lock.release()
-
-
-def _inherited() -> set[str]:
-    return set(filter(None, os.environ.get(_INHERITED, "").split(os.pathsep)))
-
-
-def _inherit(paths: set[str]) -> None:
-    if paths:
-        os.environ[_INHERITED] = os.pathsep.join(sorted(paths))
-    else:
-        os.environ.pop(_INHERITED, None)
+    place = lock_place(warn)
+    if place is None:
+        return  # it has said so
+    seconds = settings.seconds_for_turn
+    begin = partial(turns.begin, source_dir, place, what, seconds, warn)
+    try:
+        _process.enter_turn(owner, turns.lock_path(source_dir, place), begin)
+    except TurnError as exc:
+        msg = f"error: {exc}"
+        raise SystemExit(msg) from None
+    except (OSError, LocksUnavailableError) as exc:
+        warn(f"{_NO_TURNS}: {exc}")

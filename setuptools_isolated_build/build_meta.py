@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from setuptools import build_meta as _setuptools
 
-from . import _isolation
+from . import _turns
 
 if TYPE_CHECKING:
     _Base = _setuptools._BuildMetaBackend  # noqa: SLF001
@@ -45,7 +45,7 @@ class _SetupInTurn(_Base):
     """Mixin: lets setup.py take turns with other builds of the tree."""
 
     def run_setup(self, *args: Any, **kwargs: Any) -> None:
-        with _isolation.setup_in_turn():
+        with _turns.setup_in_turn():
             super().run_setup(*args, **kwargs)
 
 

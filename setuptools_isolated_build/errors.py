@@ -10,10 +10,12 @@ from setuptools.errors import BaseError
 
 __all__ = [
     "BuildRootError",
+    "BuildTreeLostError",
     "DiskFullError",
     "IsolatedBuildError",
     "PublishError",
     "SettingsError",
+    "TurnError",
 ]
 
 
@@ -50,3 +52,11 @@ class PublishError(IsolatedBuildError):
 
 class DiskFullError(IsolatedBuildError):
     """A file system ran full during the build."""
+
+
+class BuildTreeLostError(IsolatedBuildError):
+    """A build's private directories were removed or replaced while it was running."""
+
+
+class TurnError(IsolatedBuildError):
+    """Another build of the source tree has kept its turn for too long."""

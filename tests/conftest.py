@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
+import fasteners  # noqa: TID251 - the tests' own lock
 import harness
 import pytest
 import setuptools_isolated_build
@@ -53,48 +56,82 @@ def requirements(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def plain(
-    tmp_path_factory: pytest.TempPathFactory, requirements: list[str]
-) -> harness.Environment:
-    """The oracle: setuptools without the plugin."""
-    path = tmp_path_factory.mktemp("plain")
-    return harness.Environment.create(path, *requirements)
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a directory by a function, once for all workers of this run.
+
+    A worker that dies while it makes one leaves no mark that it is made, and its lock is
+    free: the next worker empties the directory and makes it anew.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        path, made = shared / name, shared / f"{name}.made"
+        lock = fasteners.InterProcessLock(shared / f"{name}.lock")
+        assert lock.acquire(timeout=harness.TIMEOUT), f"another worker makes {path}"
+        try:
+            if not made.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                fill(path)
+                made.touch()
+        finally:
+            lock.release()
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_environment(
+    once: Callable[..., Path], requirements: list[str]
+) -> Callable[..., harness.Environment]:
+    """Make an environment by its name, with the setuptools under test and more."""
+
+    def make(name: str, *more: str) -> harness.Environment:
+        path = once(
+            name, lambda path: harness.Environment.create(path, *requirements, *more)
+        )
+        return harness.Environment.at(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain(make_environment: Callable[..., harness.Environment]) -> harness.Environment:
+    """The oracle: setuptools without the plugin."""
+    return make_environment("plain")
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(once: Callable[..., Path]) -> Path:
     """A directory with the plugin's wheel, for frontends that install it."""
-    path = tmp_path_factory.mktemp("wheelhouse")
-    harness.build_plugin(sys.executable, path)
-    return path
+    return once("wheelhouse", lambda path: harness.build_plugin(sys.executable, path))
 
 
 @pytest.fixture(scope="session")
 def plugged(
     request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    requirements: list[str],
+    make_environment: Callable[..., harness.Environment],
     wheelhouse: Path,
 ) -> harness.Environment:
     """The same with the plugin."""
-    path = tmp_path_factory.mktemp("plugged")
     (wheel,) = wheelhouse.iterdir()
-    environment = harness.Environment.create(path, *requirements, str(wheel))
-    return replace(environment, backend=request.config.getoption("--backend"))
+    made = make_environment("plugged", str(wheel))
+    return replace(made, backend=request.config.getoption("--backend"))
 
 
 @pytest.fixture(scope="session")
 def extra(
     request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    requirements: list[str],
+    make_environment: Callable[..., harness.Environment],
     wheelhouse: Path,
 ) -> harness.Environment:
     """The same with the plugin's extra: ccache."""
-    path = tmp_path_factory.mktemp("extra")
     (wheel,) = wheelhouse.iterdir()
-    environment = harness.Environment.create(path, *requirements, f"{wheel}[ccache]")
-    return replace(environment, backend=request.config.getoption("--backend"))
+    made = make_environment("extra", f"{wheel}[ccache]")
+    return replace(made, backend=request.config.getoption("--backend"))
 
 
 @pytest.fixture(autouse=True)

@@ -76,16 +76,26 @@ class Environment:
     backend: str = SETUPTOOLS
 
     @classmethod
+    def at(cls, path: Path) -> Environment:
+        """Return the one that was made at *path*."""
+        return cls(path / ("Scripts" if os.name == "nt" else "bin") / "python")
+
+    @classmethod
     def create(cls, path: Path, *requirements: str) -> Environment:
         """Make it at *path* and install *requirements*, build and uv there."""
-        venv.create(path, with_pip=True, symlinks=os.name == "posix")
-        scripts = "Scripts" if os.name == "nt" else "bin"
-        environment = cls(path / scripts / "python")
-        pip = [str(environment.python), "-m", "pip", "install", "--quiet"]
-        # One newer than the interpreter's own, which may lack the options used here.
-        subprocess.run([*pip, "--upgrade", "pip"], check=True, timeout=TIMEOUT)
+        scripts = Path(sys.executable).parent
+        ours = sys.prefix != sys.base_prefix and shutil.which("pip", path=scripts)
+        venv.create(path, with_pip=not ours, symlinks=os.name == "posix")
+        environment = cls.at(path)
+        pip = [str(environment.python), "-m", "pip"]
+        if ours:
+            # The pip of an environment that was made here is new enough to install
+            # into another one, and saves unpacking and replacing Python's own there.
+            pip = [sys.executable, "-m", "pip", "--python", str(environment.python)]
+        # A pip newer than the interpreter's own, which may lack options that are used.
         subprocess.run(
-            [*pip, "--upgrade", "build", "uv", "wheel", *requirements],
+            [*pip, "install", "--quiet", "--upgrade"]
+            + ["pip", "build", "uv", "wheel", *requirements],
             check=True,
             timeout=TIMEOUT,
         )
@@ -277,13 +287,22 @@ def listing(tree: Path, without: Path | None = None) -> Listing:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Name what builds have left below *root*, apart from roots and lock files."""
-    return sorted(
-        str(path.relative_to(root))
-        for path in root.rglob("*")
-        if path.suffix != ".lock"
-        and path.name.lstrip(".") != f"setuptools-isolated-build-{user()}"
-    )
+    """Name what builds have left below *root*, or below the directories of theirs in it.
+
+    Apart from the marks by which these directories are known, and from empty build
+    trees, one of which the next lone build has again; it removes the others.
+    """
+    left = []
+    for path in root.rglob("*"):
+        name = f"setuptools-isolated-build-{user()}"
+        is_root = path.name.lstrip(".") in (name, f"{name}-2")
+        is_mark = path.name in ("CACHEDIR.TAG", ".gitignore")
+        is_idle = path.name.startswith("tree-") and (path / "idle").exists()
+        is_mark |= path.name == "idle" and path.parent.name.startswith("tree-")
+        is_of_uv = path.name.startswith("uv-") and path.suffix == ".lock"
+        if not (is_root or is_mark or is_idle or is_of_uv):
+            left.append(str(path.relative_to(root)))
+    return sorted(left)
 
 
 def copy(project: Path, target: Path) -> Path:
@@ -446,8 +465,10 @@ class Meeting:
         """
         import os, fasteners
         acquire = fasteners.InterProcessLock.acquire
+        met = []
         def meeting_acquire(self, blocking=True, **kwargs):
-            if blocking and b"turn-" in os.fsencode(self.path):
+            if blocking and b"turn-" in os.fsencode(self.path) and not met:
+                met.append(True)  # it looks now and then who is before it
                 meet("waits")
             return acquire(self, blocking=blocking, **kwargs)
         fasteners.InterProcessLock.acquire = meeting_acquire

@@ -29,8 +29,9 @@ def main(arguments: list[str]) -> int:
         subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
     # Not ``python -m pytest``, which would find the checkout before the wheel.
     pytest = environment.python.with_name("pytest")
-    # Most tests wait for one build; two workers keep two cores busy.
-    workers = ["-n", str(min(os.cpu_count() or 1, 4))]
+    # Tests wait for their builds: one worker more than cores keeps all of these busy.
+    # Who is done takes over tests of the others, since some last for half a minute.
+    workers = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "worksteal"]
     return subprocess.call([pytest, *workers, *arguments], cwd=harness.REPOSITORY)
 
 

@@ -191,7 +191,13 @@ def test_ten_build_trees(compiler, project, plain, plugged, tmp_path):
         assert wheel.read_bytes() == expected.read_bytes()
 
 
-@pytest.mark.skipif(not shutil.which("ccache"), reason="there is no ccache")
+@pytest.fixture
+def ccache(extra):
+    """The ccache that the extra brings, or the one on PATH where it brings none."""
+    program = shutil.which("ccache", path=extra.python.parent) or shutil.which("ccache")
+    return program or pytest.skip("there is no ccache")
+
+
 @pytest.mark.parametrize(
     "files",
     [FILES, CFFI_FILES, IN_TREE, AT_TOP],
@@ -201,7 +207,9 @@ def test_ten_build_trees(compiler, project, plain, plugged, tmp_path):
     ("compiler", "wrapped"),
     [*((compiler, "by name") for compiler in COMPILERS), ("gcc", "by a link")],
 )
-def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, meeting):
+def test_ccache(
+    compiler, files, wrapped, ccache, project, plain, plugged, tmp_path, meeting
+):
     """One build fills it; four at once, in four build trees, compile nothing.
 
     And the bytes are those of a build without the plugin and without ccache.
@@ -221,17 +229,19 @@ def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, mee
     expected = harness.oracle(plain, source, tmp_path / "expected", variables(compiler))
     cached = variables(compiler)
     cached["CCACHE_DIR"] = str(tmp_path / "ccache")
+    links = tmp_path / "links"
+    links.mkdir()
+    names = ["ccache"]
     if wrapped == "by name":
         cached |= {name: f"ccache {cached[name]}" for name in ("CC", "CXX")}
     else:
-        links = tmp_path / "links"
-        links.mkdir()
-        for name in ("CC", "CXX"):
-            (links / cached[name]).symlink_to(shutil.which("ccache"))
-        cached["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
+        names = [cached["CC"], cached["CXX"]]
+    for name in names:
+        (links / name).symlink_to(ccache)
+    cached["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
     first = plugged.build(source, tmp_path / "first", variables=cached)
     assert first.read_bytes() == expected.read_bytes()
-    cold = harness.ccache_counters(cached)
+    cold = harness.ccache_counters(cached, ccache)
     assert cold["cache_miss"] > 0
 
     at_once = [
@@ -249,7 +259,7 @@ def test_ccache(compiler, files, wrapped, project, plain, plugged, tmp_path, mee
             meeting.let_go("generated")
         outputs = [run.finish() for run in at_once]
         assert [run.status for run in at_once] == [0] * 4, outputs
-    warm = harness.ccache_counters(cached)
+    warm = harness.ccache_counters(cached, ccache)
     assert warm["cache_miss"] == cold["cache_miss"], outputs
     hits = [
         each["direct_cache_hit"] + each["preprocessed_cache_hit"]

@@ -386,7 +386,7 @@ def test_metadata_that_lasts(project, plain, plugged, tmp_path):
 def test_each_hook_alone(hook, plain, plugged, tmp_path, tmpdir_of_builds):
     """Ten of the same at once."""
     source = harness.copy(harness.EXAMPLES / "src-layout", tmp_path / "project")
-    expected = storm.expectations(plain, source, tmp_path / "expected")
+    expected = storm.expectations(plain, source, tmp_path / "expected", [hook])
     outcome = storm.build_at_once(
         plugged,
         [source] * 10,

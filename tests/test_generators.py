@@ -837,9 +837,11 @@ def start(plugged_with_tools, tmp_path, meeting):
     code = """
         import os, fasteners
         acquire = fasteners.InterProcessLock.acquire
+        met = []
 
         def meet_and_acquire(self, blocking=True, **kwargs):
-            if blocking and b"turn-" in os.fsencode(self.path):
+            if blocking and b"turn-" in os.fsencode(self.path) and not met:
+                met.append(True)  # it looks now and then who is before it
                 meet("waiting")
             return acquire(self, blocking=blocking, **kwargs)
 

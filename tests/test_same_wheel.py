@@ -8,6 +8,8 @@ from pathlib import Path
 
 import harness
 import pytest
+from setuptools_isolated_build import _places
+from setuptools_isolated_build._locks import lock
 
 SETUP_PY = "from setuptools import setup; setup({})\n"
 PYPROJECT = """
@@ -186,19 +188,25 @@ def test_temporary_directory_inside_the_tree(project, tmp_path, same_wheel, plac
     )
     root = source / place / f".setuptools-isolated-build-{harness.user()}"
 
+    other = root / "tree-00000000"
+    locks = []
+
     def another_build_is_running(source: Path) -> None:
-        for name in ("7/build/lib/p/__init__.py", "7/egg_base/n.egg-info/PKG-INFO"):
-            (root / name).parent.mkdir(parents=True)
-            (root / name).write_text("")
-        root.chmod(0o700)
+        assert _places.private_directory(str(root)) is None
+        for name in ("build/lib/p/__init__.py", "egg_base/n.egg-info/PKG-INFO"):
+            (other / name).parent.mkdir(parents=True)
+            (other / name).write_text("")
+        locks.append(lock.acquire_directory(str(other)))
 
     same_wheel(
         source,
         dirty=another_build_is_running,
         variables={"TMPDIR": str(source / place)},
     )
+    locks[0].release()
 
-    assert [path.name for path in root.iterdir() if path.suffix != ".lock"] == ["7"]
+    idle = {path.parent for path in root.glob("tree-*/idle")}
+    assert set(root.glob("tree-*")) - idle == {other}
 
 
 @pytest.mark.parametrize("name", ["with spaces in it", "ünïcödé-目", "[a-z]*"])
@@ -283,15 +291,20 @@ def test_discovery_of_namespaces_with_tmpdir_in_the_tree(project, same_wheel):
         }
     )
 
+    locks = []
+
     def another_build_is_running(source: Path) -> None:
-        other = source / f".setuptools-isolated-build-{harness.user()}/7/build/lib/q"
-        other.mkdir(parents=True)
-        (other / "module.py").write_text("")
-        other.parents[3].chmod(0o700)
+        root = source / f".setuptools-isolated-build-{harness.user()}"
+        assert _places.private_directory(str(root)) is None
+        other = root / "tree-00000000"
+        (other / "build" / "lib" / "q").mkdir(parents=True)
+        (other / "build" / "lib" / "q" / "module.py").write_text("")
+        locks.append(lock.acquire_directory(str(other)))
 
     same_wheel(
         source, dirty=another_build_is_running, variables={"TMPDIR": str(source)}
     )
+    locks[0].release()
 
 
 def test_root_above_the_tree(project, tmp_path, same_wheel):

@@ -27,7 +27,8 @@ def test_defaults(tmp_path):
         True,
         False,
     )
-    assert (settings.keep, settings.lock_timeout) == ("never", 60.0)
+    assert (settings.keep, settings.lock_timeout) == ("never", None)
+    assert (settings.seconds_to_publish, settings.seconds_for_turn) == (60, 3600)
     assert (settings.build_root, settings.build_dir) == (None, None)
     assert settings.compiler_cache == "auto"
 
@@ -132,3 +133,31 @@ def test_any_text_is_a_value_or_an_error(key, text, tmp_path_factory):
         assert isinstance(settings, Settings)
         if not text.strip():
             assert vars(settings) == {}
+
+
+def test_lock_timeout_is_for_all_locks(tmp_path):
+    """Where it is stated; each kind has a default of its own."""
+    settings = read_settings(
+        str(tmp_path), {"SETUPTOOLS_ISOLATED_BUILD_LOCK_TIMEOUT": "5"}
+    )
+    assert (settings.seconds_to_publish, settings.seconds_for_turn) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "setuptools_isolated_build",
+        "Setuptools-Isolated-Build",
+        "setuptools-isolated-builds",
+        "setuptools-isolatd-build",
+    ],
+)
+def test_a_misspelt_table(tmp_path, table):
+    """It would be passed over without a word."""
+    with pytest.raises(SettingsError, match=r"did you mean \[tool.setuptools-isolated"):
+        read(tmp_path, f"[tool.{table}]\nkeep = 'always'\n")
+
+
+@pytest.mark.parametrize("table", ["setuptools", "setuptools_scm", "setuptools-rust"])
+def test_tables_of_others(tmp_path, table):
+    assert vars(read(tmp_path, f"[tool.{table}]\nx = 1\n")) == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["isolated"]
 
+_MIXED = "_isolated_build_classes"
+
 _MIXINS = {
     "bdist_wheel": "BdistWheel",
     "build": "Build",
     "build_clib": "BuildClib",
     "build_ext": "BuildExt",
-    "build_py": "BuildPy",
     "config": "Config",
     "editable_wheel": "EditableWheel",
     "egg_info": "EggInfo",
@@ -33,11 +33,16 @@ def isolated(command: str, base: type[Command]) -> type[Command]:
     """
     if command not in _MIXINS:
         return base
-    return _mixed(command, base)  # type: ignore[arg-type,no-any-return]
+    # Kept by the base itself, so that both go when nobody needs them any more: a
+    # process that calls hooks for years runs a new setup.py each time.
+    found = vars(base).get(_MIXED, {})
+    if command not in found:
+        setattr(base, _MIXED, {**found, command: _mix(command, base)})
+    cls: type[Command] = vars(base)[_MIXED][command]
+    return cls
 
 
-@cache
-def _mixed(command: str, base: Any) -> Any:
+def _mix(command: str, base: Any) -> Any:
     mixin = getattr(import_module(f".{command}", __name__), _MIXINS[command])
     if issubclass(base, mixin):
         return base

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _build_tree, _isolation
+from setuptools_isolated_build import _build
+from setuptools_isolated_build._setuptools.distribution import (
+    IN_TREE,
+    requested,
+    requested_by_hook,
+    stated_by_user,
+)
+from setuptools_isolated_build._setuptools.output import warn
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
 
-    from setuptools_isolated_build._build_tree import BuildTree
-    from setuptools_isolated_build._cached import Cache
+    from setuptools_isolated_build._build import Build as _IsolatedBuild
+    from setuptools_isolated_build._compilation.cached import Cache
+    from setuptools_isolated_build._trees.tree import BuildTree
 else:
     _Base = object
 
@@ -19,7 +27,7 @@ __all__ = ["Build", "compiler_cache", "prepare_compilers"]
 
 _ARCHIVES = {"bdist_wheel", "editable_wheel", "sdist"}
 # The egg-info in the tree says nothing about where build_base is wanted.
-_IN_TREE = _isolation.IN_TREE - {"egg_info", "install_egg_info"}
+_IN_TREE = IN_TREE - {"egg_info", "install_egg_info"}
 _DERIVED = (
     "build_lib",
     "build_purelib",
@@ -44,22 +52,35 @@ class Build(_Base):
         """Use the build tree, unless the user has said otherwise."""
         dist = self.distribution
         self.build_base_in_tree = self.build_base
-        by_hook = _isolation.requested_by_hook(dist)
-        if by_hook or not _ARCHIVES.isdisjoint(_isolation.requested(dist)):
+        if requested_by_hook(dist) or not _ARCHIVES.isdisjoint(requested(dist)):
             # Before other commands derive their paths: "setup.py build_py sdist".
-            _isolation.isolate(dist)
-        isolation = _isolation.current(dist)
-        if isolation is not None and (by_hook or not self._is_wanted_in_tree()):
-            self._move_to(isolation.tree)
+            _build.isolate(dist)
+        build = _build.current(dist)
+        if build is not None and not self._is_wanted_in_tree():
+            self._move_to(build.tree)
         super().finalize_options()
-        if isolation is not None:
-            self._keep_build_temp(isolation.tree)
+        if build is not None:
+            self._keep_build_temp(build)
+
+    def move_to(self, tree: BuildTree) -> None:
+        """Move to the build tree what was finalized before there was one."""
+        if self._is_wanted_in_tree() or tree.holds(self.build_base):
+            return
+        for name in _DERIVED:
+            value = getattr(self, name, None)
+            if value and not stated_by_user(self.distribution, "build", name):
+                inside = os.path.relpath(value, self.build_base)
+                is_inside = not inside.startswith(os.pardir)
+                setattr(self, name, inside if is_inside else value)
+        self._move_to(tree)
 
     def _is_wanted_in_tree(self) -> bool:
         dist = self.distribution
-        if not _IN_TREE.isdisjoint(_isolation.requested(dist)):
+        if requested_by_hook(dist):
+            return False
+        if not _IN_TREE.isdisjoint(requested(dist)):
             return True
-        if "bdist_wheel" not in _isolation.requested(dist):
+        if "bdist_wheel" not in requested(dist):
             return False
         # --skip-build packs what an earlier "setup.py build" has left.
         commands: list[Any] = list(map(dist.get_command_obj, ("bdist", "bdist_wheel")))
@@ -67,17 +88,17 @@ class Build(_Base):
 
     def _move_to(self, tree: BuildTree) -> None:
         dist = self.distribution
-        if not _isolation.stated_by_user(dist, "build", "build_base"):
+        if not stated_by_user(dist, "build", "build_base"):
             self.build_base = tree.build_base
-        if tree.is_kept and "editable_wheel" in _isolation.requested(dist):
+        if tree.is_kept and "editable_wheel" in requested(dist):
             self.build_temp = None  # it has a temporary one
         for name in _DERIVED:
             # The project's own choices keep their names, below build_base.
             value = getattr(self, name, None)
-            if value and not _isolation.stated_by_user(dist, "build", name):
+            if value and not stated_by_user(dist, "build", name):
                 setattr(self, name, os.path.join(self.build_base, value))
 
-    def _keep_build_temp(self, tree: BuildTree) -> None:
+    def _keep_build_temp(self, build: _IsolatedBuild) -> None:
         shipped = (
             *(self.build_lib, self.build_purelib),
             *(self.build_platlib, self.build_scripts),
@@ -86,7 +107,7 @@ class Build(_Base):
         if not any(
             (os.path.abspath(x) + os.sep).startswith(build_temp) for x in shipped
         ):
-            _build_tree.keep(tree, build_temp)
+            build.keep_for_next(build_temp)
 
 
 def prepare_compilers(command: Any, *names: str) -> None:
@@ -99,22 +120,22 @@ def prepare_compilers(command: Any, *names: str) -> None:
     Raises:
         SettingsError: there is no such cache as was asked for by name.
     """
-    from setuptools_isolated_build import _compiler
+    from setuptools_isolated_build._compilation import compilers
 
     cache = compiler_cache(command)
-    isolation = _isolation.current(command.distribution)
-    if isolation is None:
+    build = _build.current(command.distribution)
+    if build is None:
         return
-    build = command.get_finalized_command("build")
-    is_private = build.build_base == isolation.tree.build_base
-    place = _compiler.Place(
-        private=build.build_base if is_private else "",
-        in_tree=build.build_base_in_tree,
+    paths = command.get_finalized_command("build")
+    is_private = paths.build_base == build.tree.build_base
+    place = compilers.Place(
+        private=paths.build_base if is_private else "",
+        in_tree=paths.build_base_in_tree,
         cache=cache,
-        lock_root=isolation.lock_root,
+        locks=build.locks,
     )
     for name in names:
-        _compiler.prepare(getattr(command, name, None), place)
+        compilers.prepare(getattr(command, name, None), place)
 
 
 def compiler_cache(command: Any) -> Cache | None:
@@ -123,10 +144,9 @@ def compiler_cache(command: Any) -> Cache | None:
     Raises:
         SettingsError: there is no such cache as was asked for by name.
     """
-    from setuptools_isolated_build import _compiler_cache
+    from setuptools_isolated_build._compilation import programs
 
-    isolation = _isolation.current(command.distribution)
-    if isolation is None:
+    build = _build.current(command.distribution)
+    if build is None:
         return None
-    setting, directory = isolation.settings.compiler_cache, isolation.tree.directory
-    return _compiler_cache.find(setting, directory, _isolation.warn)
+    return programs.find(build.settings.compiler_cache, build.tree.directory, warn)

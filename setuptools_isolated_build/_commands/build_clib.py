@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _isolation
+from setuptools_isolated_build import _build
 from setuptools_isolated_build._commands.build import prepare_compilers
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class BuildClib(_Base):
     def build_libraries(self, libraries: Any) -> None:
         """Build them with a compiler that knows of the build tree and of the cache."""
         prepare_compilers(self, "compiler")
-        isolation = _isolation.current(self.distribution)
-        if isolation is not None and isolation.tree.is_kept:
+        build = _build.current(self.distribution)
+        if build is not None and build.tree.is_kept:
             self._forget(libraries)
         super().build_libraries(libraries)  # type: ignore[misc]
 

@@ -6,15 +6,17 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _isolation, _publish
+from setuptools_isolated_build import _build
 from setuptools_isolated_build._commands.build import compiler_cache, prepare_compilers
+from setuptools_isolated_build._publication import archives
+from setuptools_isolated_build._setuptools.distribution import is_setuptools
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from setuptools import Command as _Base
 
-    from setuptools_isolated_build._isolation import Isolation
+    from setuptools_isolated_build._build import Build
 else:
     _Base = object
 
@@ -38,14 +40,16 @@ class BuildExt(_Base):
         if not getattr(self, "extensions", None):
             super().run()
             return
-        from setuptools_isolated_build import _compiler_cache, _kept
+        from setuptools_isolated_build._compilation import programs
 
         cache = compiler_cache(self)
-        isolation = _isolation.current(self.distribution)
-        if cache is not None and isolation is not None and isolation.tree.is_kept:
-            program = _kept.link(isolation.tree.directory, cache.program)
+        build = _build.current(self.distribution)
+        if cache is not None and build is not None and build.tree.is_kept:
+            from setuptools_isolated_build._trees import kept
+
+            program = kept.link(build.tree.directory, cache.program)
             cache = cache._replace(program=program)
-        with _compiler_cache.for_cmake(cache and cache.program):
+        with programs.for_cmake(cache and cache.program):
             super().run()
 
     def build_extensions(self) -> None:
@@ -56,17 +60,17 @@ class BuildExt(_Base):
 
     def _batch(self) -> AbstractContextManager[None]:
         """Where compilations of several extensions may be put off, if they may."""
-        from setuptools_isolated_build import _compiler, _flights
+        from setuptools_isolated_build._compilation import compilers, flights
 
         may_be_put_off = (
-            _compiler.puts_off(self.compiler)
-            and _isolation.is_setuptools(super().build_extensions)  # type: ignore[misc]
-            and _isolation.is_setuptools(super().build_extension)  # type: ignore[misc]
+            compilers.puts_off(self.compiler)
+            and is_setuptools(super().build_extensions)  # type: ignore[misc]
+            and is_setuptools(super().build_extension)  # type: ignore[misc]
             and not self.parallel
             and not getattr(self, "shlibs", None)
             and not any(ext.optional for ext in self.extensions)
         )
-        return _flights.batch() if may_be_put_off else contextlib.nullcontext()
+        return flights.batch() if may_be_put_off else contextlib.nullcontext()
 
     def copy_extensions_to_source(self) -> None:
         """Put the extension modules beside the sources, under a lock.
@@ -74,12 +78,12 @@ class BuildExt(_Base):
         For the sake of the stub loaders, of which one build would remove another's
         (`setuptools.command.build_ext.build_ext._compile_and_remove_stub`).
         """
-        isolation = _isolation.isolate(self.distribution)
-        if isolation is None:
+        build = _build.isolate(self.distribution)
+        if build is None:
             super().copy_extensions_to_source()  # type: ignore[misc]
             return
-        timeout = isolation.settings.lock_timeout
-        with _publish.lock_for(os.getcwd(), isolation.lock_root, timeout):
+        timeout = build.settings.seconds_to_publish
+        with archives.lock_for(os.getcwd(), build.locks, timeout):
             self._replaces = True
             try:
                 super().copy_extensions_to_source()  # type: ignore[misc]
@@ -88,10 +92,10 @@ class BuildExt(_Base):
 
     def copy_file(self, infile: Any, outfile: Any, *args: Any, **kwargs: Any) -> Any:
         """Copy a file, or replace it if it is one beside the sources."""
-        isolation = self._isolation_to_replace(str(outfile))
-        if isolation is None or not self._is_newer(infile, outfile):
+        build = self._build_to_replace(str(outfile))
+        if build is None or not self._is_newer(infile, outfile):
             return super().copy_file(infile, outfile, *args, **kwargs)
-        with _publish.replacing(str(outfile), isolation.tree) as staged:
+        with archives.replacing(str(outfile), build.tree) as staged:
             super().copy_file(infile, staged, *args, **kwargs)
         return outfile, True
 
@@ -101,20 +105,20 @@ class BuildExt(_Base):
         ext: Any,
         compile: Any = False,  # noqa: A002, FBT002
     ) -> None:
-        isolation = self._isolation_to_replace(stub_file)
-        if isolation is None or os.path.exists(stub_file):
+        build = self._build_to_replace(stub_file)
+        if build is None or os.path.exists(stub_file):
             super()._write_stub_file(stub_file, ext, compile)  # type: ignore[misc]
             return
-        with _publish.replacing(stub_file, isolation.tree) as staged:
+        with archives.replacing(stub_file, build.tree) as staged:
             super()._write_stub_file(staged, ext)  # type: ignore[misc]
         if compile:
             self._compile_and_remove_stub(stub_file)  # type: ignore[attr-defined]
 
-    def _isolation_to_replace(self, path: str) -> Isolation | None:
+    def _build_to_replace(self, path: str) -> Build | None:
         is_file = os.path.basename(path) != "" and not os.path.isdir(path)
         if not self._replaces or not is_file:
             return None
-        return _isolation.current(self.distribution)
+        return _build.current(self.distribution)
 
     def _is_newer(self, source: str, target: str) -> bool:
         # By setuptools' rule a file that is up to date stays.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 from setuptools.errors import BaseError
 
-from setuptools_isolated_build import _isolation, _link_tree, _publish
+from setuptools_isolated_build import _build
 from setuptools_isolated_build._commands.archive import Archive
+from setuptools_isolated_build._publication import archives, link_trees
+from setuptools_isolated_build._setuptools.output import tell
 from setuptools_isolated_build.errors import IsolatedBuildError
 
 __all__ = ["EditableWheel"]
@@ -30,7 +33,7 @@ class EditableWheel(Archive):
 
     def run(self) -> None:
         """Build, and let the hook's last step publish what has been built."""
-        isolation = _isolation.isolate(self.distribution)
+        build = _build.isolate(self.distribution)
         try:
             super().run()
         except BaseError as exc:
@@ -41,19 +44,23 @@ class EditableWheel(Archive):
             error = type(cause)(cause.path, cause.cause, cause.remedy)
             raise error from None
         # By hand it is "internal only" and leaves more than an archive in dist_dir.
-        if isolation is not None and self.in_hook():
-            self.publish_by_hook(isolation)
+        if build is not None:
+            self.publish_by_hook(build)
 
     def _create_wheel_file(self, bdist_wheel: Any) -> Any:
-        isolation = _isolation.current(self.distribution)
-        if isolation is None or (self.mode or "").lower() != "strict":
+        build = _build.current(self.distribution)
+        if build is None or (self.mode or "").lower() != "strict":
             return super()._create_wheel_file(bdist_wheel)  # type: ignore[misc]
-        with _publish.staging_directory(self._build_dir(), isolation.tree) as staging:
-            self._staging = staging
-            try:
+        is_new = not os.path.lexists(self._build_dir())
+        try:
+            with archives.staging_directory(self._build_dir(), build.tree) as staging:
+                self._staging = staging
                 return super()._create_wheel_file(bdist_wheel)  # type: ignore[misc]
-            finally:
-                self._staging = None
+        finally:
+            self._staging = None
+            if is_new:
+                with contextlib.suppress(OSError):  # the link tree is in it now
+                    os.rmdir(self._build_dir())
 
     def _select_strategy(self, *args: Any) -> Any:
         if self._staging is None:
@@ -65,7 +72,7 @@ class EditableWheel(Archive):
         finally:
             self.project_dir = project_dir
         if not all(hasattr(strategy, name) for name in _KNOWN):
-            _isolation.tell(
+            tell(
                 "the link tree is made as this setuptools does it: "
                 "it has no step that is known here"
             )
@@ -88,8 +95,9 @@ class EditableWheel(Archive):
         return os.path.join(os.path.abspath(self.project_dir), "build")
 
     def _move(self, staged: str, link_tree: str) -> None:
-        isolation = _isolation.current(self.distribution)
-        assert isolation is not None
-        timeout = isolation.settings.lock_timeout
-        with _publish.lock_for(link_tree, isolation.lock_root, timeout):
-            _link_tree.bring_up_to_date(link_tree, staged)
+        build = _build.current(self.distribution)
+        assert build is not None
+        build.check()
+        timeout = build.settings.seconds_to_publish
+        with archives.lock_for(link_tree, build.locks, timeout):
+            link_trees.bring_up_to_date(link_tree, staged)

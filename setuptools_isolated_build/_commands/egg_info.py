@@ -8,7 +8,15 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Callable
 
-from setuptools_isolated_build import _isolation, _removal, _sources
+from setuptools_isolated_build import _build
+from setuptools_isolated_build._setuptools import sources
+from setuptools_isolated_build._setuptools.distribution import (
+    is_setuptools,
+    requested,
+    requested_by_hook,
+    stated_by_user,
+)
+from setuptools_isolated_build._trees import removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,14 +66,16 @@ class EggInfo(_Base):
         self._in_tree = None
         super().finalize_options()
         dist = self.distribution
-        self._is_for_sdist = "sdist" in _isolation.requested(dist)
-        if _isolation.requested_by_hook(dist) and _THEY_STATE_IT.isdisjoint(
-            _isolation.requested(dist)
-        ):
-            _isolation.isolate(dist)
+        self._is_for_sdist = "sdist" in requested(dist)
+        if self._is_asked_for_by_hook():
+            _build.isolate(dist)
             self._is_private = True
         if self._is_private:
             self._move_to_build_tree()
+
+    def _is_asked_for_by_hook(self) -> bool:
+        dist = self.distribution
+        return requested_by_hook(dist) and _THEY_STATE_IT.isdisjoint(requested(dist))
 
     @property
     def egg_info_in_tree(self) -> str:
@@ -73,7 +83,7 @@ class EggInfo(_Base):
         if self._in_tree is not None:
             return os.path.abspath(self._in_tree[1])
         egg_info = self.egg_info
-        if not _THEY_STATE_IT.isdisjoint(_isolation.requested(self.distribution)):
+        if not _THEY_STATE_IT.isdisjoint(requested(self.distribution)):
             default_base = (self.distribution.package_dir or {}).get("", os.curdir)
             egg_info = os.path.join(default_base, os.path.basename(egg_info))
         return os.path.abspath(egg_info)
@@ -119,17 +129,15 @@ class EggInfo(_Base):
         # Other commands will look for it in the tree. Before the archive and not after
         # it, or that would get into its file list.
         dist = self.distribution
-        others = not _IN_TREE.isdisjoint(_isolation.requested(dist))
-        if others and self._in_tree and not _isolation.requested_by_hook(dist):
+        others = not _IN_TREE.isdisjoint(requested(dist))
+        if others and self._in_tree and not requested_by_hook(dist):
             self._end_private()
             self.run_command("egg_info")
             self.begin_private()
 
     def _end_private(self) -> None:
         # ``develop`` would link to a directory that goes.
-        if self._in_tree is not None and not _isolation.requested_by_hook(
-            self.distribution
-        ):
+        if self._in_tree is not None and not requested_by_hook(self.distribution):
             self._is_private = False
             self.egg_base, self.egg_info = self._in_tree
             self._in_tree = None
@@ -138,23 +146,27 @@ class EggInfo(_Base):
 
     def _move_to_build_tree(self) -> None:
         dist = self.distribution
-        isolation = _isolation.current(dist)
+        build = _build.current(dist)
         if (
-            isolation is None
+            build is None
             or self._in_tree is not None
-            or _isolation.stated_by_user(dist, "egg_info", "egg_base")
+            or stated_by_user(dist, "egg_info", "egg_base")
         ):
             return
         if dist.have_run.get("egg_info"):
             self._filelist_in_tree = self.filelist
         assert self.egg_base is not None
         self._in_tree = self.egg_base, self.egg_info
-        self.egg_base = isolation.tree.egg_base
+        self.egg_base = build.tree.egg_base
         self.egg_info = os.path.join(self.egg_base, os.path.basename(self.egg_info))
         dist.have_run["egg_info"] = False
 
     def run(self) -> None:
         """Make the egg-info, starting from what an unpacked sdist brought with it."""
+        if self._is_asked_for_by_hook() and not self._is_private:
+            # It was finalized before the command line was read.
+            _build.isolate(self.distribution)
+            self.begin_private()
         if self._in_tree is not None and not os.path.exists(self.egg_info):
             shipped = self._in_tree[1]
             # An sdist's SOURCES.txt may be all that knows of its package data. In a
@@ -162,19 +174,17 @@ class EggInfo(_Base):
             # (setuptools#436), and a pristine copy has none.
             if os.path.isfile("PKG-INFO") and os.path.isdir(shipped):
                 shutil.copytree(shipped, self.egg_info, copy_function=_copy_writable)
-                _removal.make_writable(self.egg_info)
+                removal.make_writable(self.egg_info)
         super().run()
 
     def find_sources(self) -> None:
         """Find what setuptools finds in a tree that has no left-over of any build."""
         super().find_sources()  # type: ignore[misc]
-        isolation = _isolation.current(self.distribution)
+        build = _build.current(self.distribution)
         filelist = getattr(self, "filelist", None)
-        if isolation is None or filelist is None:
+        if build is None or filelist is None:
             return
-        is_left_over = _sources.left_over_finder(
-            self, isolation.tree, isolation.settings.build_dir
-        )
+        is_left_over = sources.left_over_finder(self, build.tree)
         files = self._without(is_left_over, filelist.files)
         if files != filelist.files:
             filelist.files = files
@@ -189,10 +199,12 @@ class EggInfo(_Base):
             # private egg-info out of the archive, without an error.
             names_in_tree = {path: name for name, path in self.private_files().items()}
             kept = [names_in_tree.get(os.path.normpath(name), name) for name in kept]
-            # setuptools grafts its directory; pbr takes what it finds in the tree.
+            # setuptools grafts its directory, but drops what is below a ``.svn`` or
+            # cannot be decoded; pbr takes what it finds in the tree.
             own = {*names_in_tree.values()}
-            if not own.isdisjoint(kept):
-                gone = own.difference(_sources.without_excluded(sorted(own)))
+            grafts = is_setuptools(super().find_sources)  # type: ignore[misc]
+            if grafts or not own.isdisjoint(kept):
+                gone = own.difference(sources.without_excluded(sorted(own)))
                 # as FileList.sort and remove_duplicates do
                 kept = sorted({*kept, *own} - gone, key=os.path.split)
         return kept

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _isolation
+from setuptools_isolated_build import _build
+from setuptools_isolated_build._setuptools import copying
+from setuptools_isolated_build._setuptools.output import tell
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -13,6 +15,8 @@ else:
     _Base = object
 
 __all__ = ["InstallLib"]
+
+_NFS = ".nfs"  # what `distutils.dir_util.copy_tree` passes over
 
 
 class InstallLib(_Base):
@@ -23,16 +27,16 @@ class InstallLib(_Base):
 
     def copy_tree(self, infile: Any, outfile: Any, *args: Any, **kwargs: Any) -> Any:
         """Link the files of build_lib into bdist_dir if both are this build's own."""
-        isolation = _isolation.current(self.distribution)
+        build = _build.current(self.distribution)
         if (
-            isolation is None
-            or not isolation.tree.holds(infile)
-            or not isolation.tree.holds(outfile)
-            or not _isolation.is_setuptools(super().copy_tree)
+            build is None
+            or not build.tree.holds(infile)
+            or not build.tree.holds(outfile)
+            or not copying.is_nobody_elses(self)
             or self.get_exclusions()  # type: ignore[attr-defined]  # of old namespaces
         ):
             return super().copy_tree(infile, outfile, *args, **kwargs)
-        _isolation.tell(f"linking {infile} -> {outfile}")
+        tell(f"linking {infile} -> {outfile}")
         outfiles: list[str] = []
         self._link_tree(infile, outfile, outfiles)
         return outfiles
@@ -42,6 +46,8 @@ class InstallLib(_Base):
         with os.scandir(source) as entries:
             for entry in entries:
                 path = os.path.join(target, entry.name)
+                if entry.name.startswith(_NFS):
+                    continue
                 if entry.is_dir():
                     self._link_tree(entry.path, path, outfiles)
                     continue
@@ -52,8 +58,9 @@ class InstallLib(_Base):
 
 def _is_linked(entry: os.DirEntry[str], path: str) -> bool:
     # A project may have linked its sources into build_lib: these get no third name, or
-    # what writes into the wheel's directory would change them.
-    if entry.is_symlink() or entry.stat(follow_symlinks=False).st_nlink != 1:
+    # what writes into the wheel's directory would change them. Asked of the system,
+    # since on Windows a directory's entry knows no number of links.
+    if entry.is_symlink() or os.lstat(entry.path).st_nlink != 1:
         return False
     try:
         os.link(entry.path, path)

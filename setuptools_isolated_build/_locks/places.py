@@ -1,0 +1,67 @@
+"""Where locks are: in one place for all builds of a user on a machine.
+
+They are about things that all these builds share, however each is set up: the source
+tree, a link tree, a result directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from typing import Callable
+
+from setuptools_isolated_build._places import NAME, private_directory, user
+
+__all__ = ["lock_place"]
+
+
+def lock_place(tell: Callable[[str], None]) -> str | None:
+    """Return the directory for the locks of all of this user's builds on the machine.
+
+    Whatever TMPDIR says: two builds that are to exclude one another may have been
+    started with different ones.
+
+    Args:
+        tell: says in the build's output if it is not the usual one, and why.
+    """
+    reasons: list[str] = []
+    for parent in _lock_parents():
+        path = os.path.join(parent, f"{NAME}-{user()}-locks")
+        try:
+            reason = private_directory(path)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+        if reason is None:
+            if reasons:
+                tell(f"locks are in {path}, not in the usual place ({reasons[0]})")
+            return path
+        reasons.append(f"{path}: {reason}")
+    tell(f"there is no place for locks ({'; '.join(reasons)}), so there are none")
+    return None
+
+
+if os.name == "posix":
+    import pwd
+
+    def _lock_parents() -> list[str]:
+        parents = ["/tmp"]  # noqa: S108  # what is in it is looked at
+        try:
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+        except KeyError:
+            home = os.environ.get("HOME", "")
+        if os.path.isdir(home):
+            cache = os.path.join(home, ".cache")
+            with contextlib.suppress(OSError):
+                os.mkdir(cache, 0o700)
+            parents.append(cache)
+        with contextlib.suppress(OSError):
+            parents.append(tempfile.gettempdir())
+        return [os.path.realpath(path) for path in parents]
+
+else:
+
+    def _lock_parents() -> list[str]:
+        local = os.environ.get("LOCALAPPDATA")
+        named = [os.path.join(local, "Temp")] if local else []
+        return [os.path.realpath(path) for path in (*named, tempfile.gettempdir())]

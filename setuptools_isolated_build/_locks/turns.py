@@ -1,0 +1,163 @@
+"""Turns: builds of one source tree that go one after the other.
+
+Commands that leave their product in the tree (``setup.py build``) take them, setup.py
+under our backend does, and with ``take-turns = true`` whole builds do. There is one
+lock for each tree, keyed by its real path: builds of different trees may run inside
+each other. A build that a build of the same tree has started is in that one's turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Callable
+
+from setuptools_isolated_build._locks import lock as _lock
+from setuptools_isolated_build._locks import processes
+from setuptools_isolated_build.errors import TurnError
+
+__all__ = ["Turn", "begin", "lock_path"]
+
+# For the builds that a build starts: the tokens of the turns that it is in.
+_INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
+_LOOK = 5.0  # seconds until it is seen that another one has the turn now
+_PREFIX, _SUFFIX = "turn-", ".lock"
+_MOMENT = 1.0  # seconds: whoever has got a lock has written its note by then
+
+
+class Turn:
+    """The turn of this process in one source tree, with all that are inside it.
+
+    Attributes:
+        inside: the builds of this process that are in the turn; the last one ends it.
+        goes_on: whether it has not ended.
+    """
+
+    def __init__(self, lock: _lock.Lock | None, token: str) -> None:
+        self.inside: set[object] = set()
+        self.goes_on = True
+        self._lock = lock
+        self._token = token
+        self._since = processes.now()
+        self._process = os.getpid()
+
+    def say(self, what: str) -> None:
+        """Say *what* is built in the turn, to those who wait for it."""
+        if self._lock is not None and self._process == os.getpid():
+            note = processes.note(what, self._token, self._since)
+            self._lock.write_note(note)
+
+    def end(self) -> None:
+        """Let the next build in; nothing in a child that was forked during the turn."""
+        self.goes_on = False
+        lock, self._lock = self._lock, None
+        if lock is None or self._process != os.getpid():
+            return
+        _inherit(_inherited() - {self._token})
+        lock.write_note("")
+        lock.release(unlink=True)
+
+
+def lock_path(source_dir: str, place: str) -> str:
+    """Return the path of the lock file for the turns in *source_dir*."""
+    import hashlib  # most builds take no turns
+
+    tree = os.path.realpath(source_dir)
+    key = hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
+    return os.path.join(place, f"{_PREFIX}{key}{_SUFFIX}")
+
+
+def begin(
+    source_dir: str,
+    place: str,
+    what: str,
+    timeout: float,
+    tell: Callable[[str], None],
+) -> Turn:
+    """Wait for the turn, and begin it.
+
+    Args:
+        source_dir: the source tree.
+        place: the directory for the lock file.
+        what: what this build does, for those who wait.
+        timeout: how long one other build may keep the turn, in seconds.
+        tell: says in the build's output that there is somebody to wait for.
+
+    Raises:
+        TurnError: another build has kept the turn for longer than *timeout*.
+        LocksUnavailableError: the file system of *place* has no locks.
+        OSError: the lock file cannot be opened.
+    """
+    path = lock_path(source_dir, place)
+    lock = _lock.acquire(path, timeout=0)
+    if lock is None:
+        holder = _holder(path)
+        if _is_ours(holder):
+            return Turn(None, "")
+        if holder.token in _inherited():
+            # Of a killed build: somebody else has it now, or our own copy of it does,
+            # since this process was forked in that turn.
+            lock = _lock.acquire(path, timeout=_MOMENT)
+            if lock is None and _holder(path).token == holder.token:
+                return Turn(None, "")
+    if lock is None:
+        tell(f"waiting for another build of {source_dir}: {_holder(path)}")
+        lock = _wait(path, source_dir, timeout)
+    token = os.urandom(8).hex()
+    turn = Turn(lock, token)
+    turn.say(what)
+    _inherit({*_inherited(), token})
+    _sweep(place)
+    return turn
+
+
+def _wait(path: str, source_dir: str, timeout: float) -> _lock.Lock:
+    note = _lock.read_note(path)
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        lock = _lock.acquire(path, timeout=min(left, _LOOK))
+        if lock is not None:
+            return lock
+        now = _lock.read_note(path)
+        if now != note:  # the queue goes on
+            note, deadline = now, time.monotonic() + timeout
+    cause = f"another build of it has kept its turn for {timeout:g} s"
+    remedy = "end that one, or raise lock-timeout"
+    raise TurnError(source_dir, f"{cause}: {processes.Holder(note)}", remedy)
+
+
+def _holder(path: str) -> processes.Holder:
+    return processes.Holder(_lock.read_note(path))
+
+
+def _is_ours(holder: processes.Holder) -> bool:
+    """Whether this process runs inside the turn of *holder*, which goes on."""
+    if not processes.is_alive(holder.process):
+        return False  # it was killed, and who has the lock has not written yet
+    if holder.token and holder.token in _inherited():
+        return True
+    # By a clean environment. Not this process itself: another thread of it waits.
+    return holder.process in processes.ancestors()
+
+
+def _sweep(place: str) -> None:
+    """Remove the lock files that killed builds have left."""
+    for name in os.listdir(place):
+        if not name.startswith(_PREFIX):
+            continue
+        with contextlib.suppress(OSError, _lock.LocksUnavailableError):
+            lock = _lock.acquire(os.path.join(place, name), timeout=0)
+            if lock is not None:
+                lock.release(unlink=True)
+
+
+def _inherited() -> set[str]:
+    return set(filter(None, os.environ.get(_INHERITED, "").split(",")))
+
+
+def _inherit(tokens: set[str]) -> None:
+    if tokens:
+        os.environ[_INHERITED] = ",".join(sorted(tokens))
+    else:
+        os.environ.pop(_INHERITED, None)

@@ -1,0 +1,1 @@
+"""How finished things get to where others look: archives, and link trees in use."""

@@ -1,0 +1,105 @@
+"""What a distribution was asked for, and by whom."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from typing import TYPE_CHECKING, Any
+
+from setuptools_isolated_build._setuptools.hooks import running_hook
+
+if TYPE_CHECKING:
+    from setuptools import Distribution
+
+__all__ = [
+    "IN_TREE",
+    "SANDBOXED",
+    "TAKE_TURNS",
+    "is_sandboxed",
+    "is_setuptools",
+    "project_build_base",
+    "requested",
+    "requested_by_hook",
+    "source_dir",
+    "stated_by_user",
+]
+
+# By hand, these are asked for what they leave in the source tree.
+IN_TREE = frozenset(
+    {
+        "bdist_dumb",
+        "bdist_egg",
+        "bdist_rpm",
+        "build",
+        "build_clib",
+        "build_ext",
+        "build_py",
+        "build_scripts",
+        "develop",
+        "egg_info",
+        "install",
+        "install_egg_info",
+        "install_lib",
+    }
+)
+# Nor can these share their products, which are not made from what lies in build/.
+TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
+SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
+
+
+def source_dir(dist: Distribution) -> str:
+    """Return the absolute path of the source tree of *dist*."""
+    return os.path.abspath(dist.src_root or os.curdir)
+
+
+def requested(dist: Distribution) -> set[str]:
+    """Return the commands of the command line, as far as it has been read."""
+    return set(getattr(dist, "commands", ()))
+
+
+def requested_by_hook(dist: Distribution) -> bool:
+    """Whether it is a hook that runs these commands.
+
+    Commands that make something in the source tree (``setup.py build``, ``egg_info``)
+    keep it there, unless it is a frontend that runs them for something else.
+    """
+    return bool(requested(dist)) and running_hook() is not None
+
+
+def stated_by_user(dist: Distribution, command: str, option: str) -> bool:
+    """Whether whoever runs the build has set this option, and not the project.
+
+    That is: on the command line, in a file that DIST_EXTRA_CONFIG names, or in the
+    user's or the interpreter's distutils configuration.
+    """
+    options = dist.get_option_dict(command)
+    if option not in options:
+        return False
+    source = str(options[option][0])
+    own_files = {os.path.abspath(name) for name in ("setup.cfg", "pyproject.toml")}
+    return source != "setup script" and os.path.abspath(source) not in own_files
+
+
+def project_build_base(dist: Distribution) -> str | None:
+    """Return the build_base that the project has chosen, in whatever way."""
+    if stated_by_user(dist, "build", "build_base"):
+        return None
+    build: Any = dist.get_command_obj("build")
+    # Of a copied distribution it is private already, to another build.
+    build_base: str = getattr(build, "build_base_in_tree", build.build_base)
+    return None if build_base == "build" else build_base
+
+
+def is_setuptools(method: Any) -> bool:
+    """Whether *method* is setuptools' own, and no project or plugin overrides it."""
+    return str(method.__module__).partition(".")[0] in {"distutils", "setuptools"}
+
+
+def is_sandboxed() -> bool:
+    """Whether easy_install builds an egg in this process, before setuptools 80.
+
+    `setuptools.sandbox` has replaced open() then, and what it has not foreseen ends in
+    a TypeError.
+    """
+    sandbox = getattr(builtins.open, "__self__", None)
+    return type(sandbox).__module__ == "setuptools.sandbox"

@@ -1,0 +1,176 @@
+"""What belongs into the list of sources, and what only seems to.
+
+setuptools' list takes in what a ``graft`` or ``global-include`` matches, also what
+other builds have left in the tree, or are about to. It prunes the build_base of its own
+build, which is elsewhere now; and a pristine copy of the tree has none of the rest, so
+neither does the archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, Callable
+
+from setuptools.errors import BaseError as DistutilsError
+
+from setuptools_isolated_build._setuptools import hooks
+from setuptools_isolated_build._trees.tree import is_staging
+
+if TYPE_CHECKING:
+    from setuptools import Distribution
+
+    from setuptools_isolated_build._trees.tree import BuildTree
+
+__all__ = ["left_over_finder", "without_excluded"]
+
+# Only what builds put into dist/: a project may have files of its own there.
+_RESULTS = (
+    *(".whl", ".egg", ".zip", ".rpm", ".deb", ".msi", ".exe", ".asc", ".sigstore"),
+    *(".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.Z", ".tar.zst"),
+)
+# What `setuptools_isolated_build._commands.config` makes, and removes at once.
+_CONFIGTEST = "_configtest-"
+# What roots of build trees inside a source tree are called, whoever builds there.
+_ROOT = f"{os.sep}.setuptools-isolated-build-"
+_UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
+
+
+def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
+    """Return whether a name in the list of sources is a left-over, as a function.
+
+    Args:
+        egg_info: the finalized command; its egg-info is complete.
+        tree: the build tree of this build, whose siblings may lie in the source tree.
+    """
+    here = os.getcwd()
+    in_tree, private = egg_info.egg_info_in_tree, os.path.abspath(egg_info.egg_info)
+    roots = _roots(egg_info.distribution, tree, here)
+    results = _result_directories(egg_info.distribution)
+    # Its shipped list is what names an unpacked sdist's files, so all of them stay.
+    is_checkout = not os.path.isfile("PKG-INFO")
+    egg_bases = {here, os.path.dirname(in_tree)}
+
+    @cache
+    def is_of_a_build(directory: str) -> bool:
+        return (
+            (directory + os.sep).startswith(roots)
+            or _ROOT in directory[len(here) :]
+            or _is_staged(directory, results)
+        )
+
+    @cache
+    def is_in_egg_info(directory: str) -> bool:
+        return is_checkout and _is_in_egg_info(directory, egg_bases)
+
+    def is_left_over(name: str) -> bool:
+        if os.path.isabs(name):
+            return False  # the private egg-info, which belongs into its own list
+        directory, base = os.path.split(os.path.abspath(name))
+        if is_of_a_build(directory) or _is_configtest(base):
+            return True
+        if directory in results and (base.endswith(_RESULTS) or base == _UV_MARK):
+            return True
+        if (directory + os.sep).startswith(in_tree + os.sep):
+            # In a checkout the old egg-info may have files that are not made any more.
+            inside = os.path.relpath(os.path.join(directory, base), in_tree)
+            return not os.path.lexists(os.path.join(private, inside))
+        return is_in_egg_info(directory) or (
+            base.endswith(".egg-info") and is_in_egg_info(os.path.join(directory, base))
+        )
+
+    return is_left_over
+
+
+def without_excluded(names: list[str]) -> list[str]:
+    """Return *names* without what MANIFEST.in excludes.
+
+    `setuptools.command.egg_info.manifest_maker` has read it when the egg-info had its
+    private name, which ``prune *.egg-info`` does not match.
+    """
+    template = "MANIFEST.in"
+    if not os.path.isfile(template):
+        return names
+    from distutils.text_file import TextFile
+
+    from setuptools.command.egg_info import FileList
+
+    filelist: Any = FileList()
+    filelist.files = names
+    filelist.allfiles = []
+    file = TextFile(template, join_lines=True, lstrip_ws=True, collapse_join=True)
+    try:
+        for line in file.readlines():
+            with contextlib.suppress(DistutilsError, ValueError):  # it was warned of
+                _exclude(filelist, line)
+    finally:
+        file.close()
+    kept: list[str] = filelist.files
+    return kept
+
+
+def _exclude(filelist: Any, line: str) -> None:
+    action, patterns, directory, whole = filelist._parse_template_line(line)  # noqa: SLF001
+    if action == "exclude":
+        for pattern in patterns:
+            filelist.exclude(pattern)
+    elif action == "recursive-exclude":
+        for pattern in patterns:
+            filelist.recursive_exclude(directory, pattern)
+    elif action == "global-exclude":
+        for pattern in patterns:
+            filelist.global_exclude(pattern)
+    elif action == "prune":
+        filelist.prune(whole)
+
+
+def _roots(dist: Distribution, tree: BuildTree, here: str) -> tuple[str, ...]:
+    build: Any = dist.get_command_obj("build")
+    build.ensure_finalized()
+    # TMPDIR, with the trees of running builds, may lie in the source tree.
+    paths = (
+        getattr(build, "build_base_in_tree", build.build_base),
+        tree.directory,
+    )
+    return tuple(
+        os.path.abspath(path) + os.sep
+        for path in paths
+        # A root above the source tree holds all of it, and nothing of it is pruned.
+        if not (here + os.sep).startswith(os.path.abspath(path) + os.sep)
+    )
+
+
+def _result_directories(dist: Distribution) -> set[str]:
+    names = ("sdist", "bdist_wheel", "bdist")
+    commands = [dist.get_command_obj(name, create=False) for name in names]
+    paths = ["dist", *(getattr(command, "dist_dir", None) for command in commands)]
+    hook = hooks.running_hook()
+    if hook is not None and hook.result_staging is not None:
+        paths.append(os.path.dirname(hook.result_staging))
+    return {os.path.abspath(path) for path in paths if path}
+
+
+def _is_staged(directory: str, results: set[str]) -> bool:
+    while directory != os.path.dirname(directory):
+        directory, name = os.path.split(directory)
+        # With the dot it is nobody else's: in-place extensions are staged elsewhere.
+        if is_staging(name) and (name[0] == "." or directory in results):
+            return True
+    return False
+
+
+def _is_configtest(name: str) -> bool:
+    return (
+        name.startswith(_CONFIGTEST)  # compiling the pattern takes longer than this
+        and re.fullmatch(r"[0-9a-f]{16}(\.\w+)?", name[len(_CONFIGTEST) :]) is not None
+    )
+
+
+def _is_in_egg_info(path: str, egg_bases: set[str]) -> bool:
+    while (parent := os.path.dirname(path)) != path:
+        if path.endswith(".egg-info") and parent in egg_bases:
+            return True
+        path = parent
+    return False

@@ -1,0 +1,1 @@
+"""Build trees: what is in one, who has it, which ones stay, how they are removed."""

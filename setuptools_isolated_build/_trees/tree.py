@@ -1,0 +1,84 @@
+"""The paths of one build's private directories, and the names that these have."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+__all__ = ["BuildTree", "is_staging"]
+
+# Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
+_STAGING_NAME = r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$"
+
+
+class BuildTree:
+    """The paths of one build's private directories. Whoever has one may not own it.
+
+    Attributes:
+        directory: the leased directory, in which all others are.
+        is_kept: whether the next build finds build_temp as this one has left it.
+    """
+
+    def __init__(self, directory: str, *, is_kept: bool = False) -> None:
+        self.directory = directory
+        self.is_kept = is_kept
+
+    @property
+    def build_base(self) -> str:
+        """What ``build`` uses in place of ``build/``."""
+        return os.path.join(self.directory, "build")
+
+    @property
+    def egg_base(self) -> str:
+        """The parent of the egg-info directory; not below `build_base`.
+
+        `setuptools.command.sdist` prunes all that is below build_base from the
+        manifest, and would prune the egg-info with it.
+        """
+        return os.path.join(self.directory, "egg_base")
+
+    @property
+    def bdist_dir(self) -> str:
+        """What ``bdist_wheel`` uses when build_base is not private."""
+        return os.path.join(self.directory, "bdist_dir")
+
+    @property
+    def release_root(self) -> str:
+        """The parent of the release tree that ``sdist`` packs."""
+        return os.path.join(self.directory, "sdist")
+
+    @property
+    def staging_record(self) -> str:
+        """The file in which staging directories are written down."""
+        return os.path.join(self.directory, "staging")
+
+    def holds(self, path: str) -> bool:
+        """Whether *path* lies inside this build tree."""
+        return os.path.abspath(path).startswith(self.directory + os.sep)
+
+    def copy_from(self, other: BuildTree) -> None:
+        """Copy what has been built in *other*, as far as there is any."""
+        for name in ("build", "egg_base", "bdist_dir", "sdist"):
+            source = os.path.join(other.directory, name)
+            if os.path.isdir(source):
+                target = os.path.join(self.directory, name)
+                shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+    def remember_staging(self, path: str) -> None:
+        """Write down that *path* is to be removed with this build tree.
+
+        Called before the directory is made, so that what a killed build has staged in
+        somebody's ``dist/`` goes when its tree is found.
+        """
+        with open(
+            self.staging_record, "a", encoding="utf-8", errors="surrogateescape"
+        ) as file:
+            file.write(os.path.abspath(path) + "\0")
+
+
+def is_staging(name: str) -> bool:
+    """Whether *name* is one that directories for unfinished archives get."""
+    if name == "tmp" or not name.startswith((".tmp-", "tmp")):
+        return False  # compiling the pattern takes longer than all names of most builds
+    return re.match(_STAGING_NAME, name) is not None
