@@ -6,8 +6,8 @@ For each project of ``corpus.csv`` (sdists from PyPI; NAMEs choose some): the wh
 sdist, built twice without the plugin, once with it, and four at once with it in one tree,
 from fresh trees at the same path; the wheel of a project that compiles also with the extra,
 first with an empty cache, then with a full one, then ten at once. What differs from run to
-run without the plugin is told apart from what the plugin changes. Downloads are kept in
---place.
+run without the plugin is told apart from what the plugin changes. A build that says that it
+shares something with others fails here. Downloads are kept in --place.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ import harness
 
 CORPUS = Path(__file__).with_name("corpus.csv")
 # They are built in CI as well.
-QUICK = ("six", "MarkupSafe", "requests")
+QUICK = ("six", "MarkupSafe", "requests", "treq")
 HEADER = ("project", "version", "wheel", "sdist", "at once", "tree", "ccache", "hits")
 KINDS = ("wheel", "sdist")
 GOOD = ("same", "untouched", "as without")
@@ -73,14 +74,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--differences", type=Path, default=own / "differences")
     options = parser.parse_args(arguments)
     with CORPUS.open(encoding="utf-8", newline="") as file:
-        projects = {row["name"]: row["version"] for row in csv.DictReader(file)}
-    names = options.names or (QUICK if options.quick else list(projects))
+        projects = [(row["name"], row["version"]) for row in csv.DictReader(file)]
+    names = options.names or (QUICK if options.quick else [])
+    unknown = set(names) - {name for name, _ in projects}
+    if unknown:
+        parser.error(f"not in {CORPUS.name}: {', '.join(sorted(unknown))}")
+    if names:
+        projects = [project for project in projects if project[0] in names]
     place = prepare(options.place.resolve(), options.differences.resolve())
     rows = []
-    for number, name in enumerate(names, 1):
+    for number, (name, version) in enumerate(projects, 1):
         started = time.perf_counter()
         try:
-            results = examine(name, projects[name], place)
+            results = examine(name, version, place)
         except (NotBuiltError, subprocess.CalledProcessError) as exc:
             results = ["not built"] + [""] * 5
             write_difference(place, name, "not-built", [str(exc)])
@@ -88,9 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
             results = ["fails"] + [""] * 5
             write_difference(place, name, "fails", [str(exc)])
         seconds = f"{time.perf_counter() - started:.0f}"
-        rows.append((name, projects[name], *results))
+        rows.append((name, version, *results))
         line = "  ".join(map(str, rows[-1]))
-        say(f"{number} of {len(names)}: {line}  {seconds} s")
+        say(f"{number} of {len(projects)}: {line}  {seconds} s")
     print_table([HEADER, *rows])
     bad = [row for row in rows if not {*row[2:7]} <= {*GOOD, VARIES, ""}]
     bad = [row for row in bad if row[2] != "not built"]
@@ -133,22 +139,22 @@ def examine(name: str, version: str, place: Place) -> list[str]:
         else compare(place, name, kind, first[kind][0], plugged[kind][0])
         for kind in KINDS
     ]
-    archives = at_once(environment, sdist, place, [*KINDS, *KINDS])
-    different = {
+    archives, changed = at_once(environment, sdist, place, [*KINDS, *KINDS])
+    together = {
         compare(place, name, f"{kind}-at-once", first[kind][0], archive)
         for kind, archive in archives
         if results[KINDS.index(kind)] != VARIES
-    } or {VARIES}
+    }
     own = {
         path for kind in KINDS for path in first[kind][1] if not is_of_setuptools(path)
     }
-    touched = {path for kind in KINDS for path in plugged[kind][1]}
+    touched = changed.union(*(plugged[kind][1] for kind in KINDS))
     if touched - own:
         write_difference(place, name, "tree", sorted(touched - own))
     tree = "touched" if touched - own else "as without" if touched else "untouched"
     return [
         *results,
-        "same" if different == {"same"} else different.pop(),
+        max(together, key=("same", "differs").index, default=VARIES),
         tree,
         *with_the_extra(name, environment, sdist, place, first["wheel"][0]),
     ]
@@ -179,12 +185,10 @@ def with_the_extra(
         )
         archives.append(archive)
         counted.append(harness.ccache_counters(variables, ccache))
-    archives += [
-        archive
-        for _, archive in at_once(
-            environment, sdist, place, ["wheel"] * 10, variables=variables
-        )
-    ]
+    together, _ = at_once(
+        environment, sdist, place, ["wheel"] * 10, variables=variables
+    )
+    archives += [archive for _, archive in together]
     results = {
         compare(place, name, "wheel-ccache", expected, archive) for archive in archives
     }
@@ -217,8 +221,18 @@ def download(name: str, version: str, place: Place) -> Path:
 
 
 def unpack(sdist: Path, place: Place) -> Path:
+    """Unpack *sdist* with the modes that are written in it, as ``tar -xp`` does.
+
+    Python's filter for archives takes away what group and others may write.
+    """
     shutil.rmtree(place.source, ignore_errors=True)
-    return harness.unpack(sdist, place.source)
+    tree = harness.unpack(sdist, place.source)
+    if tarfile.is_tarfile(sdist):
+        with tarfile.open(sdist) as archive:
+            for member in archive:
+                if member.isfile():
+                    (place.source / member.name).chmod(member.mode & 0o777)
+    return tree
 
 
 def make_environment(sdist: Path, place: Place) -> harness.Environment:
@@ -285,26 +299,41 @@ def build(
         environment, tree, kind, out, place, plugged=plugged, variables=variables
     )
     output = run.finish()
-    if run.status:
-        if plugged:
-            raise AssertionError("with the plugin: " + output)
+    if run.status and not plugged:
         raise NotBuiltError(output)
-    if plugged and "isolated build: " not in output:
-        # "build" shows what the backend prints, so it was not at work.
-        raise AssertionError("the plugin was not active: " + output)
-    after = harness.listing(tree)
-    names = {
-        name for name in before.keys() | after if before.get(name) != after.get(name)
-    }
-    changed = {
-        name
-        for name in names
-        if not (tree / name).is_dir() or name not in before.keys() & after
-    }
+    if plugged:
+        check_output("with the plugin", run, output)
     (archive,) = (
         path for path in out.iterdir() if path.suffix in (".whl", ".gz", ".zip")
     )
-    return archive, changed
+    return archive, changes(tree, before)
+
+
+def check_output(what: str, run: harness.Run, output: str) -> None:
+    """Assert that a build with the plugin has ended well, and shared nothing.
+
+    "build" shows what the backend prints.
+    """
+    if run.status:
+        msg = f"{what}: {output}"
+    elif "isolated build: " not in output:
+        msg = f"{what}: the plugin was not active: {output}"
+    elif "shared with other builds" in output:
+        msg = f"{what}: not all of it is isolated: {output}"
+    else:
+        return
+    raise AssertionError(msg)
+
+
+def changes(tree: Path, before: harness.Listing) -> set[str]:
+    """Name what has changed in *tree*, without directories that have other entries."""
+    after = harness.listing(tree)
+    return {
+        name
+        for name in before.keys() | after
+        if before.get(name) != after.get(name)
+        and (not (tree / name).is_dir() or name not in before.keys() & after)
+    }
 
 
 def at_once(
@@ -313,9 +342,10 @@ def at_once(
     place: Place,
     kinds: list[str],
     variables: dict[str, str] | None = None,
-) -> list[tuple[str, Path]]:
-    """Build all of these at once in one tree, with the plugin."""
+) -> tuple[list[tuple[str, Path]], set[str]]:
+    """Build all of these at once in one tree, with the plugin; and what has changed."""
     tree = unpack(sdist, place)
+    before = harness.listing(tree)
     outs = [Path(tempfile.mkdtemp(dir=place.directory, prefix="out-")) for _ in kinds]
     runs = [
         start(environment, tree, kind, out, place, plugged=True, variables=variables)
@@ -324,11 +354,9 @@ def at_once(
     archives = []
     with harness.many(runs):
         for kind, run, out in zip(kinds, runs, outs):
-            output = run.finish()
-            if run.status:
-                raise AssertionError("at once: " + output)
+            check_output("at once", run, run.finish())
             archives.append((kind, next(iter(out.iterdir()))))
-    return archives
+    return archives, changes(tree, before)
 
 
 def is_of_setuptools(name: str) -> bool:
