@@ -1,10 +1,14 @@
 """Setuptools' own tests, with the plugin beside it: ``python tests/upstream.py [RELEASE …]``.
 
 They come with setuptools' sdist. It is unpacked and installed as upstream does for its
-tests, editable, into two environments, of which one has the plugin too, also in the
-virtual environments that the tests make. No test that passes in the one may fail in
-the other, but for those in upstream-expected.toml, each with the reason. An entry there
+tests, editable, into two environments. One of them has the plugin too, and so have the
+virtual environments that its tests make. A test that passes without the plugin must pass
+with it, except those in upstream-expected.toml, each with the reason. An entry there
 whose test passes with the plugin is an error too.
+
+``--quick`` is what CI runs: the test files of the commands that the plugin changes. It
+runs all of their tests with the plugin, and without it only those that have not passed:
+whatever passes with the plugin cannot fail the comparison.
 
 setuptools/_distutils/tests are left out: they use distutils' own Distribution, which
 knows no plugins, and fixtures that the sdist does not have.
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +26,7 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import harness
 
@@ -31,26 +36,59 @@ if TYPE_CHECKING:
 RELEASES = ("newest", "75.8.2")
 EXPECTED = Path(__file__).with_name("upstream-expected.toml")
 PLACES = ("setuptools", "pkg_resources")  # the latter is gone in 82
-# pytest.ini names a warning of coverage's.
-TOOLS = ("coverage", "pytest-reportlog")
-# With those of today tests fail that have nothing wrong; virtualenv brings a pip, too.
-OF_THE_TIME = {"75.8.2": ("pip<25.1", "wheel<0.46", "virtualenv<20.30")}
+# The longest first, so that two workers end at the same time.
+QUICK = [
+    f"setuptools/tests/test_{name}.py"
+    for name in (
+        *("editable_install", "egg_info", "build_meta", "dist"),
+        *("bdist_wheel", "sdist", "build_ext", "build_py"),
+    )
+]
+# pytest.ini names a warning of coverage's. A newer pip does not show a build's warnings,
+# and a test that waits for them fails; virtualenv brings its own pip.
+TOOLS = ("coverage", "pytest-reportlog", "pip<25.1", "virtualenv<20.30")
+# With those of today tests fail that have nothing wrong.
+OF_THE_TIME = {"75.8.2": ("wheel<0.46",)}
 NOT_NEEDED = ("jaraco.develop", "pytest-perf")  # in the tests of other directories
 REPEATS = 3
 LONGEST_RUN = 3600
 LONGEST_TEST = 300
+PASSED = ("passed", "xpassed")
 FLAKY = "flaky without the plugin"
 
-# Appended to the conftest.py of the tree that is tested with the plugin.
+# Appended to the conftest.py of both trees. Half of the time goes into the environments
+# that tests ask for, which are all the same: upstream's own code makes the first one,
+# and the others are copies of it. Their scripts are not used, only ``python -m``.
 CONFTEST = """
 
-@pytest.fixture
-def venv(venv):
-    venv.run(
-        ["python", "-m", "pip", "install", "--quiet", "--no-index"]
-        + ["--find-links", {wheelhouse!r}, "setuptools-isolated-build"]
-    )
-    return venv
+@pytest.fixture(scope="session", autouse=True)
+def _environments_are_copies():
+    import os
+    import shutil
+
+    import filelock
+
+    from setuptools.tests.environment import VirtualEnv
+
+    model, create = {model!r}, VirtualEnv.create
+
+    def create_or_copy(env):
+        with filelock.FileLock(model + ".lock"):
+            if not os.path.exists(model):
+                create(env)
+                if {plugin!r}:
+                    install = ["python", "-m", "pip", "install", "--no-index"]
+                    install += ["--find-links", {wheelhouse!r}, {plugin!r}]
+                    env.run(install)
+                shutil.copytree(env.dir, model + ".new", symlinks=True)
+                os.replace(model + ".new", model)
+                return env
+        shutil.copytree(model, env.dir, symlinks=True)
+        return env
+
+    VirtualEnv.create = create_or_copy
+    yield
+    VirtualEnv.create = create
 """
 LOOK_UP = """
 import setuptools
@@ -60,30 +98,79 @@ print(setuptools.__version__, getattr(look_up, "func", look_up).__module__)
 
 
 @dataclass(frozen=True)
+class Release:
+    """What the package index has of one release of setuptools."""
+
+    sdist: Path
+    wheel: Path
+
+    @classmethod
+    def download(cls, version: str, directory: Path) -> Release:
+        """Download it, or the newest one."""
+        requirement = "setuptools" if version == "newest" else f"setuptools=={version}"
+        for form in ("--no-binary", "--only-binary"):
+            options = ("--no-deps", f"{form}=setuptools", "--no-build-isolation")
+            pip("download", *options, f"--dest={directory}", requirement)
+        (sdist,) = directory.glob("setuptools-*.tar.gz")
+        (wheel,) = directory.glob("setuptools-*.whl")
+        return cls(sdist, wheel)
+
+    @property
+    def version(self) -> str:
+        return self.sdist.name.removeprefix("setuptools-").removesuffix(".tar.gz")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The plugin's wheel, and those that it needs, for tests that make environments."""
+
+    wheelhouse: Path
+
+    @classmethod
+    def build(cls, wheelhouse: Path) -> Plugin:
+        wheel = harness.build_plugin(sys.executable, wheelhouse)
+        pip("wheel", f"--wheel-dir={wheelhouse}", wheel)
+        return cls(wheelhouse)
+
+    @property
+    def wheel(self) -> Path:
+        (wheel,) = self.wheelhouse.glob("setuptools_isolated_build-*.whl")
+        return wheel
+
+
+@dataclass(frozen=True)
 class Suite:
     """Setuptools' tests, in the tree that they come with and that is installed."""
 
-    environment: harness.Environment
+    release: Release
     tree: Path
+    python: Path
 
     @classmethod
-    def create(cls, sdist: Path, place: Path, wheelhouse: Path | None = None) -> Suite:
-        """Make it in *place*; with a *wheelhouse*, with the plugin from there."""
-        tree = harness.unpack(sdist, place)
-        version = tree.name.partition("-")[2]
-        plugin, look_up = [], "setuptools.dist"
-        if wheelhouse is not None:
-            plugin = list(wheelhouse.glob("setuptools_isolated_build-*.whl"))
-            look_up = "setuptools_isolated_build._plugin"
-            with (tree / "conftest.py").open("a", encoding="utf-8") as conftest:
-                conftest.write(CONFTEST.format(wheelhouse=str(wheelhouse)))
-        requirements = [*TOOLS, *requirements_of_tests(tree, version)]
-        environment = harness.Environment.create(place / "environment", *requirements)
-        pip(environment.python, "install", f"--editable={tree}", *plugin)
-        found = harness.run_python(environment, LOOK_UP, place).split()
-        assert found == [version, look_up], found
+    def create(
+        cls, release: Release, place: Path, uv: Path, plugin: Plugin | None = None
+    ) -> Suite:
+        """Make it in *place*, with *plugin* or without."""
+        tree = harness.unpack(release.sdist, place)
+        with (tree / "conftest.py").open("a", encoding="utf-8") as conftest:
+            conftest.write(
+                CONFTEST.format(
+                    model=str(place / "model"),
+                    wheelhouse=str(plugin and plugin.wheelhouse),
+                    plugin=str(plugin.wheel) if plugin else "",
+                )
+            )
+        scripts = "Scripts" if os.name == "nt" else "bin"
+        python = place / "environment" / scripts / "python"
+        run(uv, "venv", "--seed", "--python", sys.executable, python.parent.parent)
+        install = (uv, "pip", "install", "--python", python)
+        run(*install, *TOOLS, *requirements_of_tests(tree, release.version))
+        run(*install, "--editable", tree, *([plugin.wheel] if plugin else []))
+        look_up = "setuptools_isolated_build._plugin" if plugin else "setuptools.dist"
+        found = harness.run_python(harness.Environment(python), LOOK_UP, place).split()
+        assert found == [release.version, look_up], found
         (place / "tmp").mkdir()
-        return cls(environment, tree)
+        return cls(release, tree, python)
 
     @property
     def output(self) -> Path:
@@ -92,15 +179,35 @@ class Suite:
 
     def run(self, tests: Iterable[str] = ()) -> dict[str, str]:
         """Run *tests*, or all; return the outcome of each by its id."""
+        # Not "load", which deals out in advance what takes long.
+        options = ("--numprocesses=auto", "--dist=worksteal")
+        return outcomes(self._pytest(tests, *options))
+
+    def collect(self, tests: Iterable[str] = ()) -> list[str]:
+        """Return the ids of *tests*, or of all."""
+        self._pytest(tests, "--collect-only", "--quiet")
+        ids, _, _ = self.output.read_text("utf-8").partition("\n\n")
+        return ids.splitlines()
+
+    def _pytest(self, tests: Iterable[str], *options: str) -> list[dict[str, Any]]:
+        """Run pytest; return what pytest-reportlog has written."""
         log = self.tree.with_name("log")
         env = harness.build_variables() | {
             "TMPDIR": str(self.tree.with_name("tmp")),
             "PYTHONWARNDEFAULTENCODING": "1",  # as in setuptools' tox.ini
+            # Each worker would build them anew, without the plugin in any case.
+            "PRE_BUILT_SETUPTOOLS_SDIST": str(self.release.sdist),
+            "PRE_BUILT_SETUPTOOLS_WHEEL": str(self.release.wheel),
+            # One pip for all environments, so that it is compiled once.
+            "VIRTUALENV_SYMLINK_APP_DATA": "true",
+            "VIRTUALENV_NO_PERIODIC_UPDATE": "true",
+            "VIRTUALENV_OVERRIDE_APP_DATA": str(self.tree.with_name("app-data")),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         del env["SOURCE_DATE_EPOCH"]
         command = [
-            self.environment.python.with_name("pytest"),
-            *("--numprocesses=auto", f"--timeout={LONGEST_TEST}"),
+            self.python.with_name("pytest"),
+            *(f"--timeout={LONGEST_TEST}", *options),
             *("-p", "no:cacheprovider", f"--report-log={log}"),
             *(tests or [name for name in PLACES if (self.tree / name).exists()]),
         ]
@@ -116,7 +223,8 @@ class Suite:
             ).returncode
         # Tests have failed, at worst; anything else has kept them from running.
         assert status in (0, 1), self.output.read_text(errors="replace")
-        return outcomes(log)
+        with log.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
 
 
 def requirements_of_tests(tree: Path, version: str) -> list[str]:
@@ -128,23 +236,26 @@ def requirements_of_tests(tree: Path, version: str) -> list[str]:
     ] + list(OF_THE_TIME.get(version, ()))
 
 
-def outcomes(log: Path) -> dict[str, str]:
-    """Read what pytest-reportlog has written of each test's set-up, call and tear-down."""
+def outcomes(log: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Pick out how each test's set-up, call and tear-down have ended."""
     found = {}
-    with log.open(encoding="utf-8") as lines:
-        for report in map(json.loads, lines):
-            if report["$report_type"] != "TestReport":
-                continue
-            outcome = "xfailed" if "wasxfail" in report else report["outcome"]
-            if report["when"] == "call" or outcome != "passed":
-                found[report["nodeid"]] = outcome
+    for report in log:
+        if report["$report_type"] != "TestReport":
+            continue
+        outcome = report["outcome"]
+        if "wasxfail" in report:
+            outcome = "xpassed" if outcome == "passed" else "xfailed"
+        if report["when"] == "call" or outcome != "passed":
+            found[report["nodeid"]] = outcome
     return found
 
 
-def pip(python: str | Path, *arguments: str | Path) -> None:
-    """Run pip; show what it says, which is a lot, only when it fails."""
+def run(*command: str | Path) -> None:
+    """Run *command*; show what it says, which is a lot, only when it fails."""
     done = subprocess.run(
-        [python, "-m", "pip", *arguments],
+        command,
+        env=harness.build_variables(),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=harness.TIMEOUT,
@@ -152,20 +263,8 @@ def pip(python: str | Path, *arguments: str | Path) -> None:
     assert done.returncode == 0, done.stdout.decode(errors="replace")
 
 
-def download(release: str, directory: Path) -> Path:
-    """Download the sdist of a release of setuptools, or of the newest one."""
-    requirement = "setuptools" if release == "newest" else f"setuptools=={release}"
-    options = ("--no-deps", "--no-binary=setuptools", "--no-build-isolation")
-    pip(sys.executable, "download", *options, f"--dest={directory}", requirement)
-    (sdist,) = directory.glob("setuptools-*.tar.gz")
-    return sdist
-
-
-def wheels(directory: Path) -> Path:
-    """Build the plugin's wheel into *directory*, and put there what it needs."""
-    wheel = harness.build_plugin(sys.executable, directory)
-    pip(sys.executable, "wheel", f"--wheel-dir={directory}", wheel)
-    return directory
+def pip(*arguments: str | Path) -> None:
+    run(sys.executable, "-m", "pip", *arguments)
 
 
 def expected_failures(version: str) -> dict[str, str]:
@@ -178,33 +277,37 @@ def expected_failures(version: str) -> dict[str, str]:
     }
 
 
-def compare(release: str, place: Path) -> bool:
+def compare(plain: Suite, plugged: Suite, *, quick: bool) -> bool:
     """Run the tests of one release without and with the plugin; print what differs.
 
     Returns:
         Whether all is as expected.
     """
-    sdist = download(release, place)
-    print(f"\n{sdist.name}: installing it, without and with the plugin", flush=True)
-    wheelhouse = wheels(place / "wheelhouse")
-    plain = Suite.create(sdist, place / "plain")
-    plugged = Suite.create(sdist, place / "plugged", wheelhouse)
-    print("running its tests without the plugin", flush=True)
-    without = plain.run()
+    tests = QUICK if quick else []
     print("running its tests with the plugin", flush=True)
-    with_it = plugged.run()
-    counts = Counter(without.values()), Counter(with_it.values())
-    assert counts[0]["passed"] > len(without) / 2, plain.output.read_text()
+    with_it = plugged.run(tests)
+    known = plain.collect(tests)
+    left = [test for test in known if with_it.get(test) != "passed"]
+    assert all("::" in test for test in known), known
+    assert len(left) < len(known) / 2, plugged.output.read_text(errors="replace")
+    print(f"running {len(left) if quick else 'them'} without the plugin", flush=True)
+    without = plain.run(left if quick else tests) if left or not quick else {}
 
-    expected = expected_failures(plain.tree.name.partition("-")[2])
+    expected = expected_failures(plain.release.version)
     newly = [
         test
         for test, outcome in without.items()
-        if outcome == "passed" and with_it.get(test) not in ("passed", "xfailed")
+        if outcome in PASSED and with_it.get(test) not in PASSED
     ]
     verdicts = judge([test for test in newly if test not in expected], plain, plugged)
-    stale = [test for test in expected if with_it.get(test, "passed") == "passed"]
+    stale = [
+        test
+        for test in expected
+        if not (quick and test.partition("::")[0] not in QUICK)
+        and with_it.get(test, "passed") == "passed"
+    ]
 
+    counts = Counter(without.values()), Counter(with_it.values())
     print(f"{'outcome':<10}{'without':>8}{'with':>8}")
     for outcome in sorted({*counts[0], *counts[1]}):
         print(f"{outcome:<10}{counts[0][outcome]:>8}{counts[1][outcome]:>8}")
@@ -224,9 +327,9 @@ def judge(tests: list[str], plain: Suite, plugged: Suite) -> dict[str, str]:
     with_it = [plugged.run(tests) for _ in range(REPEATS)]
     verdicts = {}
     for test in tests:
-        failed = 1 + sum(found.get(test) != "passed" for found in with_it)
+        failed = 1 + sum(found.get(test) not in PASSED for found in with_it)
         verdicts[test] = f"NOT LISTED, failed {failed} of {1 + REPEATS} times"
-        if any(found.get(test) != "passed" for found in without):
+        if any(found.get(test) not in PASSED for found in without):
             verdicts[test] = FLAKY
     print(plugged.output.read_text(errors="replace"))
     return verdicts
@@ -235,14 +338,21 @@ def judge(tests: list[str], plain: Suite, plugged: Suite) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("release", nargs="*", default=RELEASES)
+    parser.add_argument("--quick", action="store_true", help="what CI runs of it")
     parser.add_argument("--keep", type=Path, help="a directory to work in, and leave")
     options = parser.parse_args(arguments)
     good = True
-    for release in options.release:
-        with tempfile.TemporaryDirectory() as temporary:
-            place = (options.keep or Path(temporary)) / release
-            place.mkdir(parents=True)
-            good = compare(release, place) and good
+    with tempfile.TemporaryDirectory() as temporary:
+        place = (options.keep or Path(temporary)).resolve()
+        pip("install", f"--target={place / 'tools'}", "uv")
+        uv = place / "tools" / "bin" / "uv"
+        plugin = Plugin.build(place / "wheelhouse")
+        for version in options.release:
+            release = Release.download(version, place / version)
+            print(f"\nsetuptools {release.version}: installing it", flush=True)
+            plain = Suite.create(release, place / version / "plain", uv)
+            plugged = Suite.create(release, place / version / "plugged", uv, plugin)
+            good = compare(plain, plugged, quick=options.quick) and good
     return 0 if good else 1
 
 
