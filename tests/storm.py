@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable
 import harness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # pip copies the wheel that the hook has published to its own result directory, and no
 # backend can make that step atomic: its builds get a result directory each.
@@ -117,11 +117,14 @@ def in_tree_products(names: set[str]) -> set[str]:
 
 
 def expectations(
-    plain: harness.Environment, source: Path, place: Path
+    plain: harness.Environment,
+    source: Path,
+    place: Path,
+    hooks: Iterable[str] = harness.HOOKS,
 ) -> dict[str, str]:
     """Call each hook once, in a quiet, pristine *source*, without the plugin."""
     expected = {}
-    for number, name in enumerate(harness.HOOKS):
+    for number, name in enumerate(hooks):
         shutil.copytree(source, place / "pristine", symlinks=True)
         result = place / str(number)
         result.mkdir(parents=True)
