@@ -75,7 +75,7 @@ def backend(session: nox.Session) -> None:
 
 @nox.session
 def upstream(session: nox.Session) -> None:
-    """Setuptools' own tests, with the plugin beside it."""
+    """Setuptools' own tests, with the plugin beside it; ``--quick``, as CI does."""
     session.run("python", "tests/upstream.py", *session.posargs)
 
 
@@ -90,6 +90,19 @@ def generators(session: nox.Session) -> None:
 def corpus(session: nox.Session) -> None:
     """Real projects, byte for byte; with names, those."""
     session.run("python", "tests/corpus.py", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Builds at random, beside all that could harm them; says its seed."""
+    session.run("python", "tests/chaos.py", *session.posargs)
+
+
+@nox.session
+def long_lived(session: nox.Session) -> None:
+    """200 builds in one process: as flat as with setuptools alone."""
+    command = ["tests/run.py", "--builds=67", "tests/test_long_lived.py"]
+    session.run("python", *command, *session.posargs)
 
 
 @nox.session
