@@ -20,7 +20,8 @@ from .errors import BuildRootError
 __all__ = ["NAME", "default_root", "private_directory", "stated_root", "user"]
 
 NAME = "setuptools-isolated-build"
-_MOSTNAMES = 10
+_MOST_NAMES = 10
+_MOST_ATTEMPTS = 20
 _TAG = "CACHEDIR.TAG"
 _TAG_TEXT = f"""Signature: 8a477f597d28d172789f06886806bc55
 # Build trees or locks of {NAME}; all may be removed when nothing is built.
@@ -51,7 +52,7 @@ def default_root(source_dir: str, tell: Callable[[str], None]) -> str | None:
         temporary = os.path.realpath(tempfile.gettempdir())
         usual = path = os.path.join(temporary, _own_name(temporary, source_dir))
         first = reason = private_directory(path)
-        for number in range(2, _MOSTNAMES):
+        for number in range(2, _MOST_NAMES):
             if reason is None:
                 break
             path = f"{usual}-{number}"
@@ -112,6 +113,16 @@ def private_directory(path: str) -> str | None:
     Raises:
         OSError: it cannot be made.
     """
+    for _ in range(_MOST_ATTEMPTS):
+        try:
+            return _make_private(path)
+        except FileNotFoundError:  # noqa: PERF203
+            if not os.path.isdir(os.path.dirname(path)):
+                raise
+    return _make_private(path)  # cleaners remove it each time
+
+
+def _make_private(path: str) -> str | None:
     if not os.path.lexists(path):
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)

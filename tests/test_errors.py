@@ -10,7 +10,7 @@ from pathlib import Path
 
 import harness
 import pytest
-from setuptools_isolated_build._locks import lock as _locks
+from holding import hold
 from setuptools_isolated_build._locks import places, processes
 from setuptools_isolated_build._publication import archives
 
@@ -112,7 +112,7 @@ def test_publish_lock_not_had_in_time(project, plugged, tmp_path, frontend):
     place = places.lock_place(pytest.fail)
     path = archives._lock_path(place, str(tmp_path / "out"))
     note = processes.note("publishing for a test")
-    with _locks.hold(path, 60, note) as held:
+    with hold(path, 60, note) as held:
         assert held
         variables = {PREFIX + "LOCK_TIMEOUT": "0.1"}
         line = refused(plugged, project(FILES), tmp_path / "out", frontend, variables)

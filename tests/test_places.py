@@ -222,3 +222,28 @@ def test_locks_in_the_next_best_place(monkeypatch, tmp_path):
     parents[1].write_text("")
     assert places.lock_place(said.append) is None
     assert said[1].startswith("there is no place for locks (")
+
+
+def test_locks_whose_place_a_cleaner_has_removed(tmp_path):
+    """It is made again, for this user alone."""
+    path = tmp_path / "locks" / "publish-1.lock"
+    lock = places.acquire(str(path), 0)
+    assert lock.is_current()
+    assert private(path.parent) is None
+    lock.release()
+
+
+def test_a_root_that_goes_while_it_is_made(tmp_path, monkeypatch):
+    """As when a cleaner finds it empty: it is made again."""
+    utime = os.utime
+    calls = []
+
+    def remove_once(path, *args):
+        calls.append(path)
+        if len(calls) == 1:
+            os.rmdir(path)
+        utime(path, *args)
+
+    monkeypatch.setattr(os, "utime", remove_once)
+    assert private(tmp_path / "root") is None
+    assert len(calls) == 2

@@ -14,12 +14,8 @@ import contextlib
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from fasteners import InterProcessLock  # noqa: TID251  # this is its room
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = [
     "LOCK_FILE",
@@ -27,7 +23,6 @@ __all__ = [
     "LocksUnavailableError",
     "acquire",
     "acquire_directory",
-    "hold",
     "read_note",
 ]
 
@@ -212,19 +207,6 @@ def acquire_directory(path: str) -> Lock | None:
         lock.release()
         return None
     return lock
-
-
-@contextlib.contextmanager
-def hold(path: str, timeout: float, note: str = "") -> Iterator[bool]:
-    """Hold the lock *path* for the block, which is told whether it has it."""
-    lock = acquire(path, timeout)
-    if lock is not None:
-        lock.write_note(note)
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def read_note(path: str) -> str:

@@ -11,9 +11,28 @@ import os
 import tempfile
 from typing import Callable
 
+from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._places import NAME, private_directory, user
 
-__all__ = ["lock_place"]
+__all__ = ["acquire", "lock_place"]
+
+_MOST_ATTEMPTS = 20
+
+
+def acquire(path: str, timeout: float) -> _lock.Lock | None:
+    """Lock the file *path*, as `lock.acquire` does, in the place of all locks.
+
+    A cleaner may have removed that directory since it was made, when it was not in use
+    for as long as the cleaner's age: then it is made again.
+    """
+    for _ in range(_MOST_ATTEMPTS):
+        try:
+            return _lock.acquire(path, timeout)
+        except FileNotFoundError as exc:  # noqa: PERF203
+            reason = private_directory(os.path.dirname(path))
+            if reason is not None:
+                raise PermissionError(exc.errno, reason, path) from None
+    return _lock.acquire(path, timeout)
 
 
 def lock_place(tell: Callable[[str], None]) -> str | None:

@@ -14,7 +14,7 @@ import time
 from typing import Callable
 
 from setuptools_isolated_build._locks import lock as _lock
-from setuptools_isolated_build._locks import processes
+from setuptools_isolated_build._locks import places, processes
 from setuptools_isolated_build.errors import TurnError
 
 __all__ = ["Turn", "begin", "lock_path"]
@@ -90,7 +90,7 @@ def begin(
         OSError: the lock file cannot be opened.
     """
     path = lock_path(source_dir, place)
-    lock = _lock.acquire(path, timeout=0)
+    lock = places.acquire(path, timeout=0)
     if lock is None:
         holder = _holder(path)
         if _is_ours(holder):
@@ -98,7 +98,7 @@ def begin(
         if holder.token in _inherited():
             # Of a killed build: somebody else has it now, or our own copy of it does,
             # since this process was forked in that turn.
-            lock = _lock.acquire(path, timeout=_MOMENT)
+            lock = places.acquire(path, timeout=_MOMENT)
             if lock is None and _holder(path).token == holder.token:
                 return Turn(None, "")
     if lock is None:
@@ -116,7 +116,7 @@ def _wait(path: str, source_dir: str, timeout: float) -> _lock.Lock:
     note = _lock.read_note(path)
     deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
-        lock = _lock.acquire(path, timeout=min(left, _LOOK))
+        lock = places.acquire(path, timeout=min(left, _LOOK))
         if lock is not None:
             return lock
         now = _lock.read_note(path)

@@ -10,8 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from setuptools_isolated_build._locks import lock as _lock
-from setuptools_isolated_build._locks import processes
-from setuptools_isolated_build._places import private_directory
+from setuptools_isolated_build._locks import places, processes
 from setuptools_isolated_build._trees import removal
 from setuptools_isolated_build.errors import DiskFullError, PublishError
 
@@ -131,22 +130,21 @@ def lock_for(directory: str, place: str | None, timeout: float) -> Iterator[str 
         yield None
         return
     path = _lock_path(place, directory)
-    if not os.path.lexists(place) and private_directory(place) is not None:
-        yield None  # a cleaner has removed it, and somebody else was faster
+    try:
+        lock = places.acquire(path, timeout)
+    except _lock.LocksUnavailableError:
+        yield None
         return
-    note = processes.note(f"publishing in {directory}")
-    with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(_lock.hold(path, timeout, note))
-        except _lock.LocksUnavailableError:
-            yield None
-            return
-        if not held:
-            holder = processes.Holder(_lock.read_note(path))
-            cause = f"{path} has been locked for {timeout:g} s: {holder}"
-            remedy = "build again, or raise lock-timeout"
-            raise PublishError(directory, cause, remedy)
+    if lock is None:
+        holder = processes.Holder(_lock.read_note(path))
+        cause = f"{path} has been locked for {timeout:g} s: {holder}"
+        remedy = "build again, or raise lock-timeout"
+        raise PublishError(directory, cause, remedy)
+    try:
+        lock.write_note(processes.note(f"publishing in {directory}"))
         yield path
+    finally:
+        lock.release()
 
 
 def publish(archive: str, target: str, place: str | None, timeout: float) -> bool:

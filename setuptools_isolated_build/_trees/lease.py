@@ -7,8 +7,7 @@ nobody holds and that was left in order, or makes a new one:
 - No two live builds share a tree, and no name means two trees: it is not used again
   once its build was killed or has failed, for the children of such a build may live on
   and write to the paths that they were given.
-- A build that is alone gets the path of the last one that ended well, for the sake of
-  reproducible binaries.
+- A lone build gets the path of the last one that ended well: reproducible binaries.
 - What is found without its owner is renamed, and then removed, by the next build.
 """
 
@@ -21,6 +20,7 @@ import tempfile
 
 from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._locks import processes
+from setuptools_isolated_build._places import private_directory
 from setuptools_isolated_build._trees import dead, removal
 from setuptools_isolated_build._trees.tree import BuildTree
 from setuptools_isolated_build.errors import BuildRootError, BuildTreeLostError
@@ -100,8 +100,7 @@ class Lease:
             raise BuildTreeLostError(self.tree.directory, cause, remedy)
 
     def _is_lost(self) -> bool:
-        directory = self.tree.directory
-        record = os.path.join(directory, _RECORD)
+        record = os.path.join(self.tree.directory, _RECORD)
         try:
             with open(record, encoding="utf-8", errors="surrogateescape") as file:
                 token = processes.Holder(file.read()).token
@@ -157,10 +156,14 @@ def lease(root: str, kind: Kind, what: str) -> Lease:
         BuildRootError: *root* cannot be written to.
     """
     try:
-        found = _find(root, kind)
+        found = None
         for _ in range(_MOST_ATTEMPTS):
-            if found is None:
-                found = _make(root)
+            try:
+                found = found or _find(root, kind) or _make(root)
+            except FileNotFoundError:  # noqa: PERF203
+                # Somebody has removed the root, or a cleaner has that found it empty.
+                if private_directory(root) is not None:
+                    raise
         if found is None:
             raise OSError(errno.EBUSY, "each new build tree was taken away at once")
         tree = BuildTree(found.directory, is_kept=kind.is_kept)

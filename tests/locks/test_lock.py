@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from holding import hold
 from setuptools_isolated_build._locks import lock as _locks
 
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
@@ -74,11 +75,11 @@ def test_waits_for_another_thread(path):
 def test_timeout(path):
     """Not had in time is None, and leaves the lock as it was."""
     lock = _locks.acquire(path, timeout=0)
-    with _locks.hold(path, timeout=0.01) as held:
+    with hold(path, timeout=0.01) as held:
         assert not held
     assert not is_free_for_others(path)
     lock.release()
-    with _locks.hold(path, timeout=0.01) as held:
+    with hold(path, timeout=0.01) as held:
         assert held
         assert not is_free_for_others(path)
     assert is_free_for_others(path)
@@ -240,10 +241,10 @@ def test_directories_that_cannot_be_locked(tmp_path, monkeypatch):
 
 def test_the_note(path):
     """Who waits reads who holds it; a longer note before leaves nothing."""
-    with _locks.hold(path, 0, "a long note") as held:
+    with hold(path, 0, "a long note") as held:
         assert held
         assert _locks.read_note(path) == "a long note"
-    with _locks.hold(path, 0, "short"):
+    with hold(path, 0, "short"):
         assert _locks.read_note(path) == "short"
     assert _locks.read_note(path + ".none") == ""
 

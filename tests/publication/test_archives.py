@@ -9,6 +9,7 @@ import shutil
 import zipfile
 
 import pytest
+from holding import hold
 from setuptools_isolated_build._locks import lock as _locks
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._trees.tree import BuildTree
@@ -123,7 +124,7 @@ def test_lock_not_had_in_time(tmp_path, root):
     os.symlink("dist", tmp_path / "link")
     path = archives._lock_path(root, str(tmp_path / "link"))
     with (
-        _locks.hold(path, 1),
+        hold(path, 1),
         pytest.raises(PublishError, match="has been locked for 0 s: a process"),
     ):
         archives.publish(str(tmp_path / "new"), str(tmp_path / "dist/x"), root, 0)
