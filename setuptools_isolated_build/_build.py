@@ -16,6 +16,7 @@ from ._locks.places import lock_place
 from ._settings import Settings, read_settings
 from ._setuptools import copying, distribution, hooks
 from ._setuptools.output import tell, warn
+from .errors import BuildRootError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,13 @@ def _begin(dist: Distribution, settings: Settings) -> Build:
     hook = hooks.running_hook()
     if hook is not None and hook.result_staging is not None:
         # Setuptools removes it at the end of the hook, which a killed build has not.
-        lease.tree.remember_staging(hook.result_staging)
+        try:
+            lease.tree.remember_staging(hook.result_staging)
+        except OSError as exc:
+            _process.end(lease.tree, failed=True, keep=False)
+            raise BuildRootError(
+                lease.tree.directory, exc.strerror or str(exc), _roots.REMEDY
+            ) from exc
         # A forked child has the hook on its stack, but does not come to its end.
         build.ends_with_hook = not _process.is_forked() and hooks.at_end(
             hook.result_staging, partial(_hook_has_ended, dist)

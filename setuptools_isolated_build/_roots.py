@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from ._settings import Settings
 
-__all__ = ["lease"]
+__all__ = ["REMEDY", "lease"]
+
+REMEDY = "set TMPDIR or build-root to a directory that has room and stays"
 
 
 def lease(dist: Distribution, settings: Settings, source_dir: str) -> _lease.Lease:

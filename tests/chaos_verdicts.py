@@ -140,7 +140,7 @@ class Verdicts:
         changed = {k for k in was.keys() | is_now if was.get(k) != is_now.get(k)}
         changed -= storm.in_tree_products(changed)
         for name in sorted(changed):
-            if Path(name).name.startswith(STAGED):
+            if any(part.startswith(STAGED) for part in Path(name).parts):
                 self.count("staged")
                 continue
             column = "left" if name in is_now else "lost"

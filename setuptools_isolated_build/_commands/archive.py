@@ -62,7 +62,7 @@ class Archive(_Base):
                 "its build_meta has no step that is known here"
             )
         directory = os.path.dirname(target) or os.curdir
-        with archives.staging_directory(directory, build.tree) as staging:
+        with archives.packed_in(directory, build.tree) as staging:
             staged = os.path.join(staging, os.path.basename(target))
             yield staged
             # distutils adds the suffix of an sdist.

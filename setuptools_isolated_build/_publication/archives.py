@@ -23,6 +23,7 @@ __all__ = [
     "check_directory",
     "check_wheel",
     "lock_for",
+    "packed_in",
     "publish",
     "replacing",
     "staging_directory",
@@ -45,7 +46,6 @@ def staging_directory(directory: str, tree: BuildTree) -> Iterator[str]:
 
     Raises:
         PublishError: *directory* cannot be made or written to.
-        DiskFullError: its file system ran full in the block.
     """
     # Absolute, since commands change the current directory.
     staging = os.path.join(os.path.abspath(directory), f".tmp-{os.urandom(8).hex()}")
@@ -56,13 +56,26 @@ def staging_directory(directory: str, tree: BuildTree) -> Iterator[str]:
         raise PublishError(directory, exc.strerror or str(exc), _ELSEWHERE) from exc
     try:
         yield staging
-    except OSError as exc:
-        if exc.errno in {errno.ENOSPC, errno.EDQUOT} and not _is_of(tree, exc):
-            full = exc.strerror or str(exc)
-            raise DiskFullError(directory, full, "free some space there") from exc
-        raise
     finally:
         removal.remove(staging)
+
+
+@contextlib.contextmanager
+def packed_in(directory: str, tree: BuildTree) -> Iterator[str]:
+    """Make a `staging_directory`, into which an archive is packed in the block.
+
+    Raises:
+        PublishError: *directory* cannot be made or written to.
+        DiskFullError: its file system ran full in the block.
+    """
+    with staging_directory(directory, tree) as staging:
+        try:
+            yield staging
+        except OSError as exc:
+            if exc.errno in {errno.ENOSPC, errno.EDQUOT} and not _is_of(tree, exc):
+                full = exc.strerror or str(exc)
+                raise DiskFullError(directory, full, "free some space there") from exc
+            raise
 
 
 def check_directory(directory: str) -> None:

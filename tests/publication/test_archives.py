@@ -205,7 +205,7 @@ def test_a_full_disk(tmp_path, tree, where):
     path = os.path.join(tree.directory, "x") if where == "tree" else None
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     with pytest.raises(DiskFullError if where == "result" else OSError) as caught:
-        with archives.staging_directory(str(tmp_path / "dist"), tree):
+        with archives.packed_in(str(tmp_path / "dist"), tree):
             raise full
     if where == "result":
         assert caught.value.path == str(tmp_path / "dist")
