@@ -6,9 +6,9 @@ virtual environments that its tests make. A test that passes without the plugin 
 with it, except those in upstream-expected.toml, each with the reason. An entry there
 whose test passes with the plugin is an error too.
 
-``--quick`` is what CI runs: the test files of the commands that the plugin changes. It
-runs all of their tests with the plugin, and without it only those that have not passed:
-whatever passes with the plugin cannot fail the comparison.
+All tests run with the plugin. Those that do not pass there run without it, too: the
+others cannot fail the comparison. ``--quick`` is what CI runs, the test files of the
+commands that the plugin changes.
 
 setuptools/_distutils/tests are left out: they use distutils' own Distribution, which
 knows no plugins, and fixtures that the sdist does not have.
@@ -277,40 +277,35 @@ def expected_failures(version: str) -> dict[str, str]:
     }
 
 
-def compare(plain: Suite, plugged: Suite, *, quick: bool) -> bool:
-    """Run the tests of one release without and with the plugin; print what differs.
+def compare(plain: Suite, plugged: Suite, tests: list[str]) -> bool:
+    """Run *tests* of one release, or all; print what the plugin changes.
 
     Returns:
         Whether all is as expected.
     """
-    tests = QUICK if quick else []
     print("running its tests with the plugin", flush=True)
     with_it = plugged.run(tests)
     known = plain.collect(tests)
-    left = [test for test in known if with_it.get(test) != "passed"]
     assert all("::" in test for test in known), known
+    left = [test for test in known if with_it.get(test) not in PASSED]
     assert len(left) < len(known) / 2, plugged.output.read_text(errors="replace")
-    print(f"running {len(left) if quick else 'them'} without the plugin", flush=True)
-    without = plain.run(left if quick else tests) if left or not quick else {}
+    print(f"running {len(left)} of {len(known)} without the plugin", flush=True)
+    without = plain.run(left) if left else {}
 
     expected = expected_failures(plain.release.version)
-    newly = [
-        test
-        for test, outcome in without.items()
-        if outcome in PASSED and with_it.get(test) not in PASSED
-    ]
+    newly = [test for test, outcome in without.items() if outcome in PASSED]
     verdicts = judge([test for test in newly if test not in expected], plain, plugged)
     stale = [
         test
         for test in expected
-        if not (quick and test.partition("::")[0] not in QUICK)
-        and with_it.get(test, "passed") == "passed"
+        if (not tests or test.partition("::")[0] in tests)
+        and with_it.get(test, "passed") in PASSED
     ]
 
-    counts = Counter(without.values()), Counter(with_it.values())
-    print(f"{'outcome':<10}{'without':>8}{'with':>8}")
-    for outcome in sorted({*counts[0], *counts[1]}):
-        print(f"{outcome:<10}{counts[0][outcome]:>8}{counts[1][outcome]:>8}")
+    counts = Counter(with_it.values()).most_common()
+    print("with the plugin:", ", ".join(f"{n} {outcome}" for outcome, n in counts))
+    counts = Counter(without.values()).most_common()
+    print("the rest without:", ", ".join(f"{n} {outcome}" for outcome, n in counts))
     for test in newly:
         print(test, verdicts.get(test) or f"listed, {expected[test]}", sep=": ")
     for test in stale:
@@ -341,6 +336,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="what CI runs of it")
     parser.add_argument("--keep", type=Path, help="a directory to work in, and leave")
     options = parser.parse_args(arguments)
+    tests = QUICK if options.quick else []
     good = True
     with tempfile.TemporaryDirectory() as temporary:
         place = (options.keep or Path(temporary)).resolve()
@@ -352,7 +348,7 @@ def main(arguments: list[str]) -> int:
             print(f"\nsetuptools {release.version}: installing it", flush=True)
             plain = Suite.create(release, place / version / "plain", uv)
             plugged = Suite.create(release, place / version / "plugged", uv, plugin)
-            good = compare(plain, plugged, quick=options.quick) and good
+            good = compare(plain, plugged, tests) and good
     return 0 if good else 1
 
 
