@@ -28,6 +28,8 @@ OF_UV = ".gitignore"
 # What a killed build has staged stays if a cleaner takes its tree, and with it the record,
 # before the next build finds it; and a hook that is killed early leaves it empty.
 STAGED = ".tmp-"
+FRONTENDS = {"pip", "build", "uv"}
+BY_DISTUTILS = re.compile(r"^\s*error: \[Errno \d+\]", re.MULTILINE)
 TAIL = 60  # lines of a faulty build's output
 
 
@@ -90,7 +92,7 @@ class Verdicts:
             else:
                 self.fault("wrong", f"{what}\nhas failed and published\n{tail}")
         elif status != 0 and room.may_fail and not event.is_alone:
-            self._judge_failure(what, room, output, tail)
+            self._judge_failure(event, room, output, tail)
         elif status != 0:
             self.fault("failed", f"{what}\n{tail}")
         elif how in harness.HOOKS:
@@ -113,12 +115,14 @@ class Verdicts:
             self.fault(column, f"{what}\n{archives}\n{tail}")
         return False
 
-    def _judge_failure(self, what: str, room: Room, output: str, tail: str) -> None:
+    def _judge_failure(self, event: Event, room: Room, output: str, tail: str) -> None:
         # The plugin's own line begins with the path; others may have it in a command.
         start = rf"^.*\berror: {re.escape(str(room.tmpdir))}.*$"
         told = re.findall(start, output, re.MULTILINE)
-        if not told and room.name == "full":
-            self.fault("failed", f"{what}\n{tail}")
+        # A frontend has files of its own on that disk; distutils prints what is ours.
+        is_ours = event.how not in FRONTENDS or BY_DISTUTILS.search(output)
+        if not told and room.name == "full" and is_ours:
+            self.fault("failed", f"{event}\n{tail}")
             return
         said = told or re.findall(r"^.*\berror: .*$", output, re.MULTILINE)
         last = (said or output.strip().splitlines() or ["(no output)"])[-1]
