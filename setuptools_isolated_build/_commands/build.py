@@ -126,6 +126,10 @@ def prepare_compilers(command: Any, *names: str) -> None:
     build = _build.current(command.distribution)
     if build is None:
         return
+    if cache is not None and build.locks is not None:
+        from setuptools_isolated_build._compilation import flights
+
+        flights.sweep(build.locks)
     paths = command.get_finalized_command("build")
     is_private = paths.build_base == build.tree.build_base
     place = compilers.Place(

@@ -14,12 +14,14 @@ import threading
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from setuptools_isolated_build._locks import lock as _lock
+from setuptools_isolated_build._locks import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["alone", "batch", "compilation", "link"]
+__all__ = ["alone", "batch", "compilation", "link", "sweep"]
 
+_PREFIX = "object-"
 _LONGEST = 600.0  # seconds: a build that was stopped, not killed, keeps its lock
 _thread = threading.local()
 
@@ -114,17 +116,16 @@ def alone(root: str | None, key: str, compile_it: Callable[[], None]) -> None:
     Args:
         root: where the lock files are, or None if there is no place for them.
         key: what the object depends on, as far as it can be told without compiling.
-            Two objects of one key wait for each other, and nothing worse.
         compile_it: runs the compiler, through a cache.
     """
     current = _batch()
     attempting = current is not None and current.attempting
     lock = None
     if root is not None:
-        digest = hashlib.sha256(key.encode(errors="surrogateescape")).digest()
-        path = os.path.join(root, f"object-{digest[0]}.lock")  # of 256
+        digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16]
+        path = os.path.join(root, f"{_PREFIX}{digest}.lock")
         try:
-            lock = _lock.acquire(path, 0 if attempting else _LONGEST)
+            lock = places.acquire(path, 0 if attempting else _LONGEST)
         except (_lock.LocksUnavailableError, OSError):
             attempting = False  # then several compile it
         if lock is None and attempting:
@@ -133,7 +134,13 @@ def alone(root: str | None, key: str, compile_it: Callable[[], None]) -> None:
         compile_it()
     finally:
         if lock is not None:
-            lock.release()
+            lock.release(unlink=True)
+
+
+def sweep(root: str) -> None:
+    """Remove the lock files that killed builds have left in *root*."""
+    with contextlib.suppress(OSError):
+        places.sweep(root, _PREFIX)
 
 
 def _batch() -> _Batch | None:

@@ -14,7 +14,7 @@ from typing import Callable
 from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._places import NAME, private_directory, user
 
-__all__ = ["acquire", "lock_place"]
+__all__ = ["acquire", "lock_place", "sweep"]
 
 _MOST_ATTEMPTS = 20
 
@@ -33,6 +33,20 @@ def acquire(path: str, timeout: float) -> _lock.Lock | None:
             if reason is not None:
                 raise PermissionError(exc.errno, reason, path) from None
     return _lock.acquire(path, timeout)
+
+
+def sweep(place: str, prefix: str) -> None:
+    """Remove the lock files of that *prefix* that killed builds have left.
+
+    Only for those whose holders unlink them at their end: others may be waited for.
+    """
+    for name in os.listdir(place):
+        if not name.startswith(prefix):
+            continue
+        with contextlib.suppress(OSError, _lock.LocksUnavailableError):
+            found = _lock.acquire(os.path.join(place, name), timeout=0)
+            if found is not None:
+                found.release(unlink=True)
 
 
 def lock_place(tell: Callable[[str], None]) -> str | None:

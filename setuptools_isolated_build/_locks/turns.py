@@ -8,7 +8,6 @@ each other. A build that a build of the same tree has started is in that one's t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from typing import Callable
@@ -108,7 +107,7 @@ def begin(
     turn = Turn(lock, token)
     turn.say(what)
     _inherit({*_inherited(), token})
-    _sweep(place)
+    places.sweep(place, _PREFIX)
     return turn
 
 
@@ -139,17 +138,6 @@ def _is_ours(holder: processes.Holder) -> bool:
         return True
     # By a clean environment. Not this process itself: another thread of it waits.
     return holder.process in processes.ancestors()
-
-
-def _sweep(place: str) -> None:
-    """Remove the lock files that killed builds have left."""
-    for name in os.listdir(place):
-        if not name.startswith(_PREFIX):
-            continue
-        with contextlib.suppress(OSError, _lock.LocksUnavailableError):
-            lock = _lock.acquire(os.path.join(place, name), timeout=0)
-            if lock is not None:
-                lock.release(unlink=True)
 
 
 def _inherited() -> set[str]:

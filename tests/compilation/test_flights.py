@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from setuptools_isolated_build._compilation import cached, flights
@@ -23,8 +24,9 @@ def held(tmp_path):
     """The lock of the key "a" is held by another process, which does nothing."""
     root = tmp_path / "locks"
     root.mkdir()
-    flights.alone(str(root), "a", lambda: None)
-    (path,) = root.iterdir()
+    paths = []
+    flights.alone(str(root), "a", lambda: paths.extend(root.iterdir()))
+    (path,) = paths
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -78,3 +80,14 @@ def test_marker_is_newer_than_what_was_written_just_now(tmp_path):
         source.touch()
         cached._make_newer(str(marker), ["-c", str(source)])
         assert marker.stat().st_ctime_ns > source.stat().st_ctime_ns
+
+
+def test_what_killed_builds_leave(held, tmp_path):
+    """Lock files are gone with their flights; the next build removes the others."""
+    root = Path(held)
+    (root / "object-0123456789abcdef.lock").touch()
+    (root / "publish-1.lock").touch()
+    flights.alone(held, "b", lambda: None)
+    flights.sweep(held)
+    assert len(list(root.glob("object-*"))) == 1  # another process holds it
+    assert (root / "publish-1.lock").exists()
