@@ -48,6 +48,12 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def shared(session: nox.Session) -> None:
+    """200 builds of each kind of project that writes into its source tree."""
+    session.run("python", "tests/shared.py", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The README's demo."""
     session.run("python", "examples/demo.py", *session.posargs)

@@ -133,14 +133,17 @@ def within(dist: Distribution) -> Iterator[None]:
     failed = True
     try:
         yield
-        failed = False
-    except Exception as exc:
-        build = _under_way(dist)
-        if build is not None:
-            from . import _failures  # most builds do not fail
+        if in_hook:
+            from ._validation import results
 
-            _failures.explain(exc, dist, build)
-        raise
+            results.check(dist, _under_way(dist))
+        failed = False
+    except (Exception, SystemExit) as exc:
+        from . import _failures  # most builds do not fail
+
+        if not _failures.is_repeated(exc, dist, _under_way(dist)):
+            raise
+        failed = False
     finally:
         build = _under_way(dist)
         if build is None or not build.ends_with_hook:

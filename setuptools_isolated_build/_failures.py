@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
+from . import _process
+from ._settings import Settings, read_settings
 from ._setuptools.output import warn
 from .errors import BuildTreeLostError, DiskFullError, IsolatedBuildError
 
@@ -15,12 +18,56 @@ if TYPE_CHECKING:
 
     from ._build import Build
 
-__all__ = ["explain"]
+__all__ = ["explain", "is_repeated", "setup_is_repeated"]
 
+# The commands that hooks run, and what says where their result goes.
+_RESULTS = {
+    "bdist_wheel": "dist_dir",
+    "sdist": "dist_dir",
+    "editable_wheel": "dist_dir",
+    "dist_info": "output_dir",
+}
 _ALMOST_NOTHING = 2 << 20  # bytes; compilers remove what they could not finish
 
 
-def explain(exc: Exception, dist: Distribution, build: Build) -> None:
+def is_repeated(exc: BaseException, dist: Distribution, build: Build | None) -> bool:
+    """Whether a failed build was done once more, and well; say why it failed if not.
+
+    Raises:
+        BuildTreeLostError, DiskFullError: as `explain`.
+        TurnError, SystemExit: see `_validation.results.replaces_failure`.
+    """
+    if isinstance(exc, Exception):
+        explain(exc, dist, build)
+    presence = _process.presence_of(dist)
+    if presence is None:
+        return False
+    from ._validation import results
+
+    seconds = (build.settings if build else Settings()).seconds_for_turn
+    return results.replaces_failure(exc, dist, presence, seconds)
+
+
+def setup_is_repeated(exc: BaseException) -> bool:
+    """Whether a build whose setup.py failed with *exc* was done once more, and well.
+
+    Raises:
+        SystemExit: it has failed again, or another build has gone on for too long.
+    """
+    presence = _process.presence_of(_process.SETUP_PHASE)
+    if presence is None:
+        return False
+    from ._validation import results
+
+    try:
+        seconds = read_settings(os.getcwd(), os.environ).seconds_for_turn
+        return results.replaces_failure(exc, None, presence, seconds)
+    except IsolatedBuildError as error:
+        msg = f"error: {error}"
+        raise SystemExit(msg) from None
+
+
+def explain(exc: Exception, dist: Distribution, build: Build | None) -> None:
     """Say how to keep the build tree, and raise the reason of *exc* if it is known.
 
     distutils keeps only the text of an OSError, and of a compiler's only its status:
@@ -30,7 +77,7 @@ def explain(exc: Exception, dist: Distribution, build: Build) -> None:
         BuildTreeLostError: the build tree is not there any more.
         DiskFullError: a disk ran full.
     """
-    if build.settings.keep == "never":
+    if build is not None and build.settings.keep == "never":
         warn(
             "the build tree is removed; SETUPTOOLS_ISOLATED_BUILD_KEEP=on-failure "
             "in the environment keeps it"
@@ -38,11 +85,13 @@ def explain(exc: Exception, dist: Distribution, build: Build) -> None:
     if isinstance(exc, IsolatedBuildError):
         return  # whoever has raised it knows the path
     try:
-        build.check()
+        if build is not None:
+            build.check()
     except BuildTreeLostError as lost:
         raise lost from exc
-    free = _free_space(build.tree.directory, _dist_dir(dist))
-    path = min(free, key=free.__getitem__, default=build.tree.directory)
+    private = build.tree.directory if build is not None else tempfile.gettempdir()
+    free = _free_space(private, _result_directory(dist))
+    path = min(free, key=free.__getitem__, default=private)
     found = _full(exc)
     if found is not None:
         path, full = found[0] or path, os.strerror(errno.ENOSPC)
@@ -51,7 +100,7 @@ def explain(exc: Exception, dist: Distribution, build: Build) -> None:
     else:
         return
     remedy = "free some space there"
-    if build.tree.holds(path) or path == build.tree.directory:
+    if path == private or (build is not None and build.tree.holds(path)):
         remedy += ", or set TMPDIR or build-root to a larger file system"
     raise DiskFullError(path, f"{full} ({_text(exc)})", remedy) from exc
 
@@ -84,12 +133,12 @@ def _is_of_a_compiler(exc: Exception) -> bool:
     return isinstance(exc, (CompileError, ExecError, LibError, LinkError))
 
 
-def _dist_dir(dist: Distribution) -> str | None:
-    for name in ("bdist_wheel", "sdist", "editable_wheel"):
+def _result_directory(dist: Distribution) -> str | None:
+    for name, option in _RESULTS.items():
         command = dist.get_command_obj(name, create=False)
-        dist_dir = getattr(command, "dist_dir", None)
-        if dist_dir:
-            return str(dist_dir)
+        directory = getattr(command, option, None)
+        if directory:
+            return str(directory)
     return None
 
 

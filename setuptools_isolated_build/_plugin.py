@@ -7,7 +7,6 @@ plugins have put there; an entry point named ``egg_info`` would win by luck at b
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Callable
 
@@ -23,35 +22,23 @@ def finalize_distribution_options(dist: Distribution) -> None:
     """Wrap the command look-up and the command run of *dist*.
 
     Called by `setuptools.dist.Distribution.finalize_options` for every distribution of
-    the process, before its configuration is read. Makes nothing and reads nothing.
+    the process, before its configuration is read. In ``setup()`` other builds of the
+    source tree get to know of this one.
     """
     # Partials of functions, since distributions are pickled: a closure cannot be.
     dist.get_command_class = partial(_get_command_class, dist, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
-    if _mentions_turns(dist):
-        from . import _turns
-        from ._setuptools import distribution, hooks
+    from ._setuptools import hooks
 
-        if hooks.in_setup():  # others may never come to a command
-            _turns.take(
-                dist, distribution.source_dir(dist), "setup.py", only_if_set=True
-            )
+    if hooks.in_setup():  # others may never come to a command
+        from . import _turns
+        from ._setuptools import distribution
+
+        _turns.enter(dist, distribution.source_dir(dist))
 
 
 # Before all others: setuptools-scm writes the version file in its own.
 finalize_distribution_options.order = -1_000_000  # type: ignore[attr-defined]
-
-
-def _mentions_turns(dist: Distribution) -> bool:
-    # Importing what reads the settings would cost each Distribution() milliseconds.
-    if "SETUPTOOLS_ISOLATED_BUILD_TAKE_TURNS" in os.environ:
-        return True
-    path = os.path.join(dist.src_root or os.curdir, "pyproject.toml")
-    try:
-        with open(path, "rb") as file:
-            return b"take-turns" in file.read()
-    except OSError:
-        return False
 
 
 def _get_command_class(

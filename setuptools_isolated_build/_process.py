@@ -9,24 +9,34 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 import weakref
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
+
+from setuptools_isolated_build._locks import processes
 
 if TYPE_CHECKING:
+    from setuptools_isolated_build._locks.neighbours import Presence
     from setuptools_isolated_build._locks.turns import Turn
     from setuptools_isolated_build._trees.lease import Lease
     from setuptools_isolated_build._trees.tree import BuildTree
 
 __all__ = [
+    "ALONE",
     "SETUP_PHASE",
     "add",
+    "began",
     "end",
     "enter_turn",
     "is_forked",
     "lease_of",
     "leave_turn",
+    "presence_of",
     "say_in_turn",
 ]
+
+
+ALONE = "_SETUPTOOLS_ISOLATED_BUILD_ALONE"  # set for a build that is repeated
 
 
 class _SetupPhase:
@@ -39,7 +49,8 @@ SETUP_PHASE = _SetupPhase()
 class _Process:
     def __init__(self) -> None:
         self.leases: dict[str, Lease] = {}
-        self.turns: dict[str, Turn] = {}
+        self.turns: dict[str, Turn | Presence] = {}
+        self.last_end = 0
         self.places: weakref.WeakKeyDictionary[object, list[_Place]] = (
             weakref.WeakKeyDictionary()
         )
@@ -77,7 +88,7 @@ def end(tree: BuildTree, *, failed: bool, keep: bool) -> None:
 class _Place:
     """A place in the turn of this process in one source tree."""
 
-    def __init__(self, path: str, turn: Turn) -> None:
+    def __init__(self, path: str, turn: Turn | Presence) -> None:
         self._path = path
         self.turn = turn
 
@@ -90,7 +101,7 @@ class _Place:
             self.turn.end()
 
 
-def enter_turn(owner: object, path: str, begin: Callable[[], Turn]) -> None:
+def enter_turn(owner: object, path: str, begin: Callable[[], Turn | Presence]) -> None:
     """Let *owner* take part in this process's turn in a source tree, or begin one.
 
     It does so until `leave_turn`, or until it is gone.
@@ -102,6 +113,9 @@ def enter_turn(owner: object, path: str, begin: Callable[[], Turn]) -> None:
     """
     while True:
         turn = _process.turns.get(path)
+        if turn is not None and not turn.goes_on:
+            _process.turns.pop(path, None)  # it has stopped, with others inside
+            turn = None
         if turn is None:
             turn = begin()
         place = _Place(path, turn)
@@ -120,10 +134,30 @@ def say_in_turn(owner: object, what: str) -> None:
         place.turn.say(what)
 
 
+def presence_of(owner: object) -> Presence | None:
+    """Return what others know *owner* by, if they do."""
+    for place in _process.places.get(owner, ()):
+        presence: Any = place.turn
+        if presence.is_presence and presence.goes_on:
+            return presence  # type: ignore[no-any-return]
+    return None
+
+
+def began() -> int:
+    """Return when what is built now began at the earliest, in nanoseconds.
+
+    That is when this process was started, or when it has ended another build.
+    """
+    return max(processes.began(), _process.last_end)
+
+
 def leave_turn(owner: object) -> None:
     """End the turns of *owner*, but for those in which others are."""
-    for place in _process.places.pop(owner, ()):
+    places = _process.places.pop(owner, ())
+    for place in places:
         place.leave()
+    if places:
+        _process.last_end = time.time_ns()
 
 
 def _end(directory: str, lease: Lease) -> None:
@@ -135,6 +169,8 @@ def _end(directory: str, lease: Lease) -> None:
 def _end_all() -> None:
     for directory, lease in list(_process.leases.items()):
         _end(directory, lease)
+    for turn in list(_process.turns.values()):
+        turn.end()  # or it would look like that of a killed process
 
 
 def _after_fork() -> None:

@@ -33,8 +33,10 @@ class Settings:
         lock_timeout: how long to wait for a lock, in seconds, or None for the default:
             a minute to publish, an hour for each build that has the turn before.
         verify: whether a wheel is checked against its RECORD before it is published.
-        take_turns: whether builds of this tree queue, from the loading of the plugin to
-            the end of the hook.
+        take_turns: what is done about a source tree that builds write into: ``auto``,
+            what another build may have been writing is not published; True, builds
+            of this tree queue, from the loading of the plugin to the end of the hook;
+            False, nothing.
         compiler_cache: what C and C++ compilations go through: ``auto``, ``ccache``,
             ``sccache``, ``off``.
         build_dir: the absolute path of the directory below which build trees are leased
@@ -46,7 +48,7 @@ class Settings:
     keep: str = "never"
     lock_timeout: float | None = None
     verify: bool = True
-    take_turns: bool = False
+    take_turns: bool | str = "auto"
     compiler_cache: str = "auto"
     build_dir: str | None = None
 
@@ -112,7 +114,11 @@ _KEYS = {
     "keep": _one_of("never", "on-failure", "always"),
     "lock-timeout": _Key("a number of seconds", _is_seconds, _number_from_text),
     "verify": _SWITCH,
-    "take-turns": _SWITCH,
+    "take-turns": _Key(
+        'true, false or "auto"',
+        lambda v: isinstance(v, bool) or v == "auto",
+        _switch_from_text,
+    ),
     "compiler-cache": _one_of("auto", "ccache", "sccache", "off"),
     "build-dir": _DIRECTORY,
 }

@@ -1,76 +1,138 @@
-"""Who takes turns in a source tree: commands by hand, setup.py, and whole builds.
+"""Who is known in a source tree, and who takes turns there.
 
-What a turn is, and how it is waited for, is in `_locks.turns`.
+All builds are known, by `_locks.neighbours`; commands by hand, setup.py, and with the
+setting whole builds take turns, by `_locks.turns`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
+import tempfile
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import _process
 from ._locks.lock import LocksUnavailableError
 from ._locks.places import lock_place
 from ._settings import read_settings
-from ._setuptools import distribution
+from ._setuptools import distribution, hooks
 from ._setuptools.output import warn
 from .errors import SettingsError, TurnError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["setup_in_turn", "take"]
+    from ._settings import Settings
+
+__all__ = ["enter", "setup_in_turn", "take"]
 
 _NO_TURNS = "builds of this tree do not take turns"
+_NOT_KNOWN = "other builds of this tree do not know of this one, nor it of them"
+_MOST_WORDS = 200  # letters
 
 
 @contextlib.contextmanager
 def setup_in_turn() -> Iterator[None]:
     """Run setup.py in the block, in turn with other builds until its commands begin."""
-    take(_process.SETUP_PHASE, os.getcwd(), "setup.py")
+    source_dir = os.getcwd()
+    enter(_process.SETUP_PHASE, source_dir)
+    take(_process.SETUP_PHASE, source_dir, "setup.py")
     try:
         yield
     finally:
         _process.leave_turn(_process.SETUP_PHASE)
 
 
-def take(
-    owner: object, source_dir: str, what: str, *, only_if_set: bool = False
-) -> None:
+def enter(owner: object, source_dir: str) -> None:
+    """Let others know that *owner* is at work in the source tree.
+
+    With ``take-turns = true`` that is its turn as well; with ``take-turns = false``
+    nobody gets to know.
+
+    Raises:
+        SystemExit: another build has been alone for longer than ``lock-timeout``.
+    """
+    settings = _settings_for_turns(source_dir)
+    if settings is None:
+        return
+    if settings.take_turns is False:
+        warn("take-turns = false: what other builds write into this tree is not seen")
+        return
+    if settings.take_turns is True:
+        # Before the gate: whoever is inside it has to come to an end.
+        take(owner, source_dir, "setup.py")
+    place = lock_place(warn)
+    if place is None:
+        return  # it has said so
+    from ._locks import neighbours, turns
+
+    begin = partial(
+        neighbours.enter,
+        source_dir,
+        place,
+        _private_directories(),
+        settings.seconds_for_turn,
+        warn,
+        what=" ".join(sys.argv[1:])[:_MOST_WORDS],
+        began=_process.began(),
+    )
+    key = f"{neighbours.__name__} {turns.key(source_dir)}"
+    _enter(owner, key, begin, _NOT_KNOWN)
+
+
+def take(owner: object, source_dir: str, what: str) -> None:
     """Wait until no other build that takes turns is at work in the source tree.
 
     Args:
         owner: whose turn it is, for as long as it lives.
         source_dir: the source tree.
         what: what is built, for those who wait.
-        only_if_set: whether the setting ``take-turns`` decides.
 
     Raises:
         SystemExit: another build has kept the turn for longer than ``lock-timeout``.
-            distutils prints other errors with a traceback, before there are commands.
     """
     from ._locks import turns  # most builds take none
 
-    try:
-        settings = read_settings(source_dir, os.environ)
-    except SettingsError:
-        return  # `isolate` raises it, where distutils knows how to print it
-    if not settings.enabled or (only_if_set and not settings.take_turns):
-        return
-    if distribution.is_sandboxed():
-        warn(f"{_NO_TURNS}: {distribution.SANDBOXED}")
+    settings = _settings_for_turns(source_dir)
+    if settings is None or _process.ALONE in os.environ:
         return
     place = lock_place(warn)
     if place is None:
         return  # it has said so
     seconds = settings.seconds_for_turn
     begin = partial(turns.begin, source_dir, place, what, seconds, warn)
+    _enter(owner, turns.lock_path(source_dir, place), begin, _NO_TURNS)
+
+
+def _settings_for_turns(source_dir: str) -> Settings | None:
     try:
-        _process.enter_turn(owner, turns.lock_path(source_dir, place), begin)
+        settings = read_settings(source_dir, os.environ)
+    except SettingsError:
+        return None  # `isolate` raises it, where distutils knows how to print it
+    if not settings.enabled:
+        return None
+    if distribution.is_sandboxed():
+        warn(f"{_NO_TURNS}: {distribution.SANDBOXED}")
+        return None
+    return settings
+
+
+def _enter(owner: object, key: str, begin: Callable[[], Any], without: str) -> None:
+    try:
+        _process.enter_turn(owner, key, begin)
     except TurnError as exc:
+        # distutils prints other errors with a traceback, before there are commands.
         msg = f"error: {exc}"
         raise SystemExit(msg) from None
     except (OSError, LocksUnavailableError) as exc:
-        warn(f"{_NO_TURNS}: {exc}")
+        warn(f"{without}: {exc}")
+
+
+def _private_directories() -> set[str]:
+    hook = hooks.running_hook()
+    paths = {tempfile.gettempdir()}
+    if hook is not None and hook.result_staging is not None:
+        paths.add(os.path.dirname(hook.result_staging))
+    return {os.path.realpath(path) for path in paths}

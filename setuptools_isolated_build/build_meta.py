@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from setuptools import build_meta as _setuptools
 
-from . import _turns
+from . import _failures, _turns
 
 if TYPE_CHECKING:
     _Base = _setuptools._BuildMetaBackend  # noqa: SLF001
@@ -46,19 +46,24 @@ class _SetupInTurn(_Base):
 
     def run_setup(self, *args: Any, **kwargs: Any) -> None:
         with _turns.setup_in_turn():
-            super().run_setup(*args, **kwargs)
+            try:
+                super().run_setup(*args, **kwargs)
+            except (Exception, SystemExit) as exc:
+                # It may have imported what another build was writing.
+                if not _failures.setup_is_repeated(exc):
+                    raise
 
 
-class _Backend(_SetupInTurn, _setuptools._BuildMetaBackend):  # noqa: SLF001
+class IsolatedBackend(_SetupInTurn, _setuptools._BuildMetaBackend):  # noqa: SLF001
     pass
 
 
-class _LegacyBackend(_SetupInTurn, _setuptools._BuildMetaLegacyBackend):  # noqa: SLF001
+class IsolatedLegacyBackend(_SetupInTurn, _setuptools._BuildMetaLegacyBackend):  # noqa: SLF001
     pass
 
 
-_backend = _Backend()
-__legacy__ = _LegacyBackend()
+_backend = IsolatedBackend()
+__legacy__ = IsolatedLegacyBackend()
 SetupRequirementsError = _setuptools.SetupRequirementsError
 
 build_sdist = _backend.build_sdist

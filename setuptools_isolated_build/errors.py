@@ -15,6 +15,7 @@ __all__ = [
     "IsolatedBuildError",
     "PublishError",
     "SettingsError",
+    "SourceTreeError",
     "TurnError",
 ]
 
@@ -60,3 +61,7 @@ class BuildTreeLostError(IsolatedBuildError):
 
 class TurnError(IsolatedBuildError):
     """Another build of the source tree has kept its turn for too long."""
+
+
+class SourceTreeError(IsolatedBuildError):
+    """Another build was writing what this one has read, and it cannot be repeated."""

@@ -122,7 +122,8 @@ class Verdicts:
         # A frontend has files of its own on that disk; distutils prints what is ours.
         is_ours = event.how not in FRONTENDS or BY_DISTUTILS.search(output)
         if not told and room.name == "full" and is_ours:
-            self.fault("failed", f"{event}\n{tail}")
+            errors = re.findall(r"^.*\berror: .*$", output, re.MULTILINE)
+            self.fault("failed", "\n".join([str(event), *errors, tail]))
             return
         said = told or re.findall(r"^.*\berror: .*$", output, re.MULTILINE)
         last = (said or output.strip().splitlines() or ["(no output)"])[-1]

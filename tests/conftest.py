@@ -154,6 +154,7 @@ def project(tmp_path: Path) -> Callable[..., Path]:
             path = source / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+        harness.let_age(path)
         return source
 
     return make
@@ -278,3 +279,12 @@ def at_once(plugged, wheelhouse, tmp_path):
         return outputs
 
     return run
+
+
+@pytest.fixture
+def telling(tmp_path):
+    """Variables by which a build and all its children tell that they wait."""
+    path = tmp_path / "telling"
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(harness.Meeting.WHEN_IT_WAITS)
+    return {"PYTHONPATH": str(path)}

@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import textwrap
+import time
 import threading
 import venv
 from dataclasses import dataclass, field
@@ -230,6 +231,17 @@ class Run:
         self.process.wait(TIMEOUT)
 
 
+def let_age(path: Path) -> None:
+    """Wait until *path* is older than what could be taken for a build's own writing."""
+    written = path.stat().st_ctime_ns
+    with tempfile.NamedTemporaryFile() as now:  # not there: that would change it, too
+        for _ in range(1000):
+            os.utime(now.name)
+            if os.stat(now.name).st_ctime_ns > written + 30_000_000:
+                break
+            time.sleep(0.002)
+
+
 def build_variables() -> dict[str, str]:
     """Return the environment for builds: this one's, made reproducible."""
     dropped = ("PYTHON", "PIP_", "UV_", "SETUPTOOLS_", "COV_", "VIRTUAL_ENV", "CFLAGS")
@@ -308,7 +320,9 @@ def leftovers(root: Path) -> list[str]:
 def copy(project: Path, target: Path) -> Path:
     """Copy a project without what building it by hand may have left in it."""
     ignored = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
-    return Path(shutil.copytree(project, target, ignore=ignored, symlinks=True))
+    shutil.copytree(project, target, ignore=ignored, symlinks=True)
+    let_age(target)
+    return target
 
 
 def oracle(
@@ -327,6 +341,7 @@ def oracle(
         wheel = plain.build(source, out, variables=variables)
         shutil.rmtree(source)
         Path(pristine).rename(source)
+    let_age(source)
     return wheel
 
 
@@ -472,6 +487,25 @@ class Meeting:
                 meet("waits")
             return acquire(self, blocking=blocking, **kwargs)
         fasteners.InterProcessLock.acquire = meeting_acquire
+        """
+    )
+
+    # A sitecustomize module: who says that it waits comes here then.
+    WHEN_IT_WAITS = CODE + textwrap.dedent(
+        """
+        import sys
+        class Telling:
+            def __init__(self, stream):
+                self.stream = stream
+            def write(self, text):
+                self.stream.write(text)
+                if "waiting for another build" in text:
+                    self.stream.flush()
+                    meet("waits")
+                return len(text)
+            def __getattr__(self, name):
+                return getattr(self.stream, name)
+        sys.stdout, sys.stderr = Telling(sys.stdout), Telling(sys.stderr)
         """
     )
 

@@ -110,8 +110,9 @@ def test_setup_py_takes_turns_and_commands_do_not(
     second = start(ours(plugged), source, "wheel", "second")
     meeting.let_go("setup.py of first")
     both_at_their_commands(meeting)
-    for who, run in (("first", first), ("second", second)):
+    for who in ("first", "second"):  # at its end each waits for the other
         meeting.let_go(f"command of {who}")
+    for who, run in (("first", first), ("second", second)):
         finish(who, run, tmp_path)
 
 
@@ -141,8 +142,9 @@ def test_the_second_one_waits(one_waits, meeting, tmp_path):
     """It is not in its setup.py while the first one is: it stands before the lock."""
     first, second = one_waits({})
     both_at_their_commands(meeting)
-    for who, run in (("first", first), ("second", second)):
+    for who in ("first", "second"):
         meeting.let_go(f"command of {who}")
+    for who, run in (("first", first), ("second", second)):
         finish(who, run, tmp_path)
 
 

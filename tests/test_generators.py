@@ -1,8 +1,8 @@
 """Plugins and generators of other projects: each alone, and ten builds at once.
 
 Run by ``python tests/run.py --generators tests/test_generators.py`` only: it installs
-all these tools. Those that write into the source tree take turns
-(``take-turns = true``); the races that this is about are forced, without it and with it.
+all these tools. No setting is needed; the races that ``take-turns = true`` is about are
+forced. What is done without it is in test_shared_sources.
 """
 
 from __future__ import annotations
@@ -602,20 +602,19 @@ def test_same_as_without(name, without, plugged_with_tools, tmp_path):
 def test_ten_at_once(
     name, backend, without, plugged_with_tools, tmp_path, tmpdir_of_builds, request
 ):
-    """All hooks mixed, beginning with the pristine tree, and taking turns if need be.
+    """All hooks mixed, beginning with the pristine tree, without any setting.
 
     With our backend also where nobody has taken a turn before setup() is called.
     """
     sample = SAMPLES[name]
     source, make_anew, theirs = without(sample)
     plugged = replace(plugged_with_tools(sample.tools), backend=backend)
-    is_ours = backend == harness.OUR_BACKEND
     expected = {hook: product for hook, (product, _) in theirs.items()}
     contents = {k: v for _, changed in theirs.values() for k, v in changed.items()}
 
     def once(count):
         before = make_anew()
-        if sample.is_early and not is_ours:
+        if sample.is_early and backend == harness.SETUPTOOLS:
             plugged.build(source, tmp_path / "early")
         outcome = storm.build_at_once(
             plugged,
@@ -623,10 +622,7 @@ def test_ten_at_once(
             expected,
             list(harness.HOOKS),
             tmp_path / "out",
-            {
-                "TMPDIR": str(tmpdir_of_builds),
-                **(TURNS if sample.generates and not is_ours else {}),
-            },
+            {"TMPDIR": str(tmpdir_of_builds)},
         )
         changed = changes(source, before)
         generated = {k: v for k, v in changed.items() if not is_for_install(k)}
@@ -697,7 +693,6 @@ def test_compiler_cache(
         "TMPDIR": str(tmpdir_of_builds),
         "CCACHE_DIR": str(tmp_path / "ccache"),
         "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE": "ccache",
-        **(TURNS if sample.generates and not sample.is_early else {}),
     }
     digest = harness.digest(expected)
     outcome = storm.build_at_once(
@@ -870,17 +865,16 @@ def finish(run):
     assert run.status == 0, output
 
 
-@pytest.mark.parametrize("turns", [{}, TURNS], ids=["", "turns"])
 @pytest.mark.parametrize("name", HALF_READ)
-def test_file_that_another_build_is_writing(name, turns, project, meeting, start):
+def test_file_that_another_build_is_writing(name, project, meeting, start):
     """A build takes half a file for an up-to-date one, unless it waits."""
     race = HALF_READ[name]
     source = project(race.files())
-    writer, _ = start(race, source, "wheel", "writer", turns)
+    writer, _ = start(race, source, "wheel", "writer", TURNS)
     assert meeting.arrival() == "writing"
     assert len((source / race.path).read_bytes().splitlines()) == 1
-    reader, result = start(race, source, "wheel", "reader", turns)
-    is_whole = bool(turns) and race.is_cured
+    reader, result = start(race, source, "wheel", "reader", TURNS)
+    is_whole = race.is_cured
     if is_whole:
         assert meeting.arrival() == "waiting"
         meeting.let_go("writing")
@@ -899,30 +893,25 @@ def test_file_that_another_build_is_writing(name, turns, project, meeting, start
         finish(writer)
 
 
-@pytest.mark.parametrize("turns", [{}, TURNS], ids=["", "turns"])
 @pytest.mark.parametrize("name", CUT_MEANWHILE)
-def test_file_that_another_build_writes_anew(
-    name, turns, project, history, meeting, start
-):
+def test_file_that_another_build_writes_anew(name, project, history, meeting, start):
     """A build packs the file while another one has emptied it, unless that waits."""
     race = CUT_MEANWHILE[name]
     source = project(race.files())
     history(source)
-    reader, result = start(race, source, "sdist", "reader", turns)
+    reader, result = start(race, source, "sdist", "reader", TURNS)
     assert meeting.arrival() == "packing"
     whole = (source / race.path).read_bytes()
     assert whole != b""
-    writer, _ = start(race, source, "sdist", "writer", turns)
-    there = meeting.arrival()
-    assert there == ("waiting" if turns else "writing")
+    writer, _ = start(race, source, "sdist", "writer", TURNS)
+    assert meeting.arrival() == "waiting"
     meeting.let_go("packing")
     finish(reader)
     (sdist,) = result.iterdir()
     contents = {name: content for name, *_, content in harness.archive_contents(sdist)}
     (packed,) = (v for name, v in contents.items() if name.endswith(f"/{race.path}"))
-    assert packed == (whole if turns else b"")
-    meeting.let_go(there)
-    if turns:
-        assert meeting.arrival() == "writing"
-        meeting.let_go("writing")
+    assert packed == whole
+    meeting.let_go("waiting")
+    assert meeting.arrival() == "writing"
+    meeting.let_go("writing")
     finish(writer)

@@ -288,6 +288,7 @@ egg_info.edit_config = slow_edit_config
 """,
     )
     (source / "setup.cfg").write_text("[tool:mine]\nkey = value\n")
+    harness.let_age(source / "setup.cfg")
     both = racers(source)
     both.start("first", "build_sdist")
     assert meeting.arrival() == "first"

@@ -22,11 +22,8 @@ def test_defaults(tmp_path):
     assert vars(read_settings(str(tmp_path), {})) == {}
     settings = read(tmp_path, "[project]\nname = 'x'\n")
     assert vars(settings) == {}
-    assert (settings.enabled, settings.verify, settings.take_turns) == (
-        True,
-        True,
-        False,
-    )
+    assert settings.enabled is settings.verify is True
+    assert settings.take_turns == "auto"
     assert (settings.keep, settings.lock_timeout) == ("never", None)
     assert (settings.seconds_to_publish, settings.seconds_for_turn) == (60, 3600)
     assert (settings.build_root, settings.build_dir) == (None, None)

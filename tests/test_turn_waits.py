@@ -14,24 +14,6 @@ import pytest
 
 MEETING = harness.Meeting.CODE
 SETTING = "[tool.setuptools-isolated-build]\ntake-turns = true\n"
-# A sitecustomize module: who says that it waits comes to the test then.
-WHEN_IT_WAITS = MEETING + textwrap.dedent(
-    """
-    import sys
-    class Telling:
-        def __init__(self, stream):
-            self.stream = stream
-        def write(self, text):
-            self.stream.write(text)
-            if "waiting for another build" in text:
-                self.stream.flush()
-                meet("waits")
-            return len(text)
-        def __getattr__(self, name):
-            return getattr(self.stream, name)
-    sys.stdout, sys.stderr = Telling(sys.stdout), Telling(sys.stderr)
-    """
-)
 # The outer build's build_py runs an inner build of the same tree, which says its name.
 NESTING = MEETING + textwrap.dedent(
     """
@@ -64,15 +46,6 @@ INNER = {
     ],
     "setup.py": ["setup.py", "build_py"],
 }
-
-
-@pytest.fixture
-def telling(tmp_path):
-    """Variables by which a build and all its children tell that they wait."""
-    path = tmp_path / "telling"
-    path.mkdir()
-    (path / "sitecustomize.py").write_text(WHEN_IT_WAITS)
-    return {"PYTHONPATH": str(path)}
 
 
 def ends_well(run):

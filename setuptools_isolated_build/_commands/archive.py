@@ -7,10 +7,13 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from setuptools_isolated_build import _turns
 from setuptools_isolated_build._commands.egg_info import EggInfo
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools import hooks
+from setuptools_isolated_build._setuptools.distribution import source_dir
 from setuptools_isolated_build._setuptools.output import tell
+from setuptools_isolated_build._validation import results
 from setuptools_isolated_build.errors import IsolatedBuildError
 
 if TYPE_CHECKING:
@@ -67,9 +70,13 @@ class Archive(_Base):
             yield staged
             # distutils adds the suffix of an sdist.
             for name in os.listdir(staging):
+                self._check(build, os.path.join(staging, name))
+            results.check(self.distribution, build)
+            for name in os.listdir(staging):
                 path = os.path.join(staging, name)
-                self._check(build, path)
                 _publish(build, path, os.path.join(directory, name))
+        # For the commands that follow.
+        _turns.enter(self.distribution, source_dir(self.distribution))
 
     def publish_by_hook(self, build: Build) -> None:
         """Let the hook's last step publish what has been built."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _build
@@ -121,6 +122,7 @@ def prepare_compilers(command: Any, *names: str) -> None:
         SettingsError: there is no such cache as was asked for by name.
     """
     from setuptools_isolated_build._compilation import compilers
+    from setuptools_isolated_build._validation import reads
 
     cache = compiler_cache(command)
     build = _build.current(command.distribution)
@@ -137,6 +139,7 @@ def prepare_compilers(command: Any, *names: str) -> None:
         in_tree=paths.build_base_in_tree,
         cache=cache,
         locks=build.locks,
+        reading=partial(reads.compiling, command),
     )
     for name in names:
         compilers.prepare(getattr(command, name, None), place)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from setuptools_isolated_build import _build
 from setuptools_isolated_build._commands.build import compiler_cache, prepare_compilers
 from setuptools_isolated_build._publication import archives
-from setuptools_isolated_build._setuptools.distribution import is_setuptools
+from setuptools_isolated_build._setuptools.distribution import (
+    is_setuptools,
+    source_dir,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,6 +24,8 @@ else:
     _Base = object
 
 __all__ = ["BuildExt"]
+
+_TRANSLATED = (".pyx", ".py")
 
 
 class BuildExt(_Base):
@@ -57,6 +62,25 @@ class BuildExt(_Base):
         prepare_compilers(self, "compiler", "shlib_compiler")
         with self._batch():
             super().build_extensions()  # type: ignore[misc]
+
+    def build_extension(self, ext: Any) -> None:
+        """Build one; what Cython translates beside the sources, by turns.
+
+        A turn ends when the first compiler runs. Without it builds would translate at
+        once, and all but one of them once more, alone (`_validation`).
+        """
+        if not any(str(source).endswith(_TRANSLATED) for source in ext.sources):
+            super().build_extension(ext)  # type: ignore[misc]
+            return
+        from setuptools_isolated_build import _process, _turns
+
+        if _process.presence_of(self.distribution) is not None:
+            what = f"translating the sources of {ext.name}"
+            _turns.take(self, source_dir(self.distribution), what)
+        try:
+            super().build_extension(ext)  # type: ignore[misc]
+        finally:
+            _process.leave_turn(self)
 
     def _batch(self) -> AbstractContextManager[None]:
         """Where compilations of several extensions may be put off, if they may."""

@@ -19,6 +19,8 @@ from setuptools_isolated_build._setuptools.distribution import is_setuptools
 from setuptools_isolated_build._setuptools.output import warn
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from setuptools_isolated_build._compilation.cached import Cache
 
 __all__ = ["Place", "prepare", "puts_off"]
@@ -36,12 +38,14 @@ class Place(NamedTuple):
         in_tree: the build_base without us.
         cache: the compiler cache, if there is to be one.
         locks: where the locks of objects are, or None if they have no place.
+        reading: called with a source's path: a context in which it is compiled.
     """
 
     private: str
     in_tree: str
     cache: Cache | None
     locks: str | None
+    reading: Callable[[str], AbstractContextManager[None]]
 
 
 def prepare(compiler: Any, place: Place) -> None:
@@ -112,8 +116,16 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
     ):
         extra_postargs = [*(extra_postargs or ()), option]
     flights.compilation(
-        obj, partial(wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts)
+        obj,
+        partial(_read, place, wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts),
     )
+
+
+def _read(
+    place: Place, wrapped: Callable[..., None], obj: str, src: str, *args: Any
+) -> None:
+    with place.reading(src):
+        wrapped(obj, src, *args)
 
 
 def _call(

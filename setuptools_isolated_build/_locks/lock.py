@@ -23,6 +23,7 @@ __all__ = [
     "LocksUnavailableError",
     "acquire",
     "acquire_directory",
+    "acquire_open",
     "read_note",
 ]
 
@@ -207,6 +208,11 @@ def acquire_directory(path: str) -> Lock | None:
         lock.release()
         return None
     return lock
+
+
+def acquire_open(path: str, number: int, timeout: float) -> Lock | None:
+    """Lock the file of the descriptor *number*, which stays open; as `acquire`."""
+    return _locked(path, _Descriptor(os.dup(number)), timeout)
 
 
 def read_note(path: str) -> str:

@@ -11,7 +11,22 @@ import subprocess
 import sys
 import time
 
-__all__ = ["Holder", "ancestors", "is_alive", "name", "note", "now"]
+__all__ = [
+    "Holder",
+    "ancestors",
+    "began",
+    "disinherit",
+    "inherit",
+    "inherited",
+    "is_alive",
+    "is_ours",
+    "name",
+    "note",
+    "now",
+]
+
+# For the builds that a build starts: the tokens of what it is in.
+_INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
 
 _MOST_ANCESTORS = 1000
 _SECONDS = 10
@@ -85,6 +100,49 @@ def ancestors() -> set[str]:
         found.add(name(pid))
         pid = _status(pid)[0]
     return found
+
+
+def is_ours(holder: Holder) -> bool:
+    """Whether this process runs inside a build of *holder*, which goes on."""
+    if not is_alive(holder.process):
+        return False  # it was killed, and who has the lock has not written yet
+    if holder.token and holder.token in inherited():
+        return True
+    # By a clean environment. Not this process itself: another thread of it waits.
+    return holder.process in ancestors()
+
+
+def inherited() -> set[str]:
+    """Return the tokens of the builds that this process is in."""
+    return set(filter(None, os.environ.get(_INHERITED, "").split(",")))
+
+
+def inherit(token: str) -> None:
+    """Let the children of this process know that they are in the build of *token*."""
+    os.environ[_INHERITED] = ",".join(sorted({*inherited(), token}))
+
+
+def disinherit(token: str) -> None:
+    """End `inherit`."""
+    tokens = inherited() - {token}
+    if tokens:
+        os.environ[_INHERITED] = ",".join(sorted(tokens))
+    else:
+        os.environ.pop(_INHERITED, None)
+
+
+def began() -> int:
+    """Return when this process was started, in nanoseconds of the file systems' clock.
+
+    Where the system does not tell, at the latest when it has used up its CPU time.
+    """
+    start = _status(os.getpid())[1] if sys.platform == "linux" else ""
+    if start.isdigit():
+        up = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        age = up - int(start) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    else:
+        age = time.process_time_ns() + 1_000_000_000
+    return time.time_ns() - age
 
 
 if sys.platform == "linux":

@@ -16,10 +16,8 @@ from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._locks import places, processes
 from setuptools_isolated_build.errors import TurnError
 
-__all__ = ["Turn", "begin", "lock_path"]
+__all__ = ["Turn", "begin", "key", "lock_path", "wait"]
 
-# For the builds that a build starts: the tokens of the turns that it is in.
-_INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
 _LOOK = 5.0  # seconds until it is seen that another one has the turn now
 _PREFIX, _SUFFIX = "turn-", ".lock"
 _MOMENT = 1.0  # seconds: whoever has got a lock has written its note by then
@@ -32,6 +30,8 @@ class Turn:
         inside: the builds of this process that are in the turn; the last one ends it.
         goes_on: whether it has not ended.
     """
+
+    is_presence = False
 
     def __init__(self, lock: _lock.Lock | None, token: str) -> None:
         self.inside: set[object] = set()
@@ -53,18 +53,22 @@ class Turn:
         lock, self._lock = self._lock, None
         if lock is None or self._process != os.getpid():
             return
-        _inherit(_inherited() - {self._token})
+        processes.disinherit(self._token)
         lock.write_note("")
         lock.release(unlink=True)
 
 
-def lock_path(source_dir: str, place: str) -> str:
-    """Return the path of the lock file for the turns in *source_dir*."""
-    import hashlib  # most builds take no turns
+def key(source_dir: str) -> str:
+    """Return what stands for *source_dir* in the names of lock files."""
+    import hashlib
 
     tree = os.path.realpath(source_dir)
-    key = hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
-    return os.path.join(place, f"{_PREFIX}{key}{_SUFFIX}")
+    return hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
+
+
+def lock_path(source_dir: str, place: str) -> str:
+    """Return the path of the lock file for the turns in *source_dir*."""
+    return os.path.join(place, f"{_PREFIX}{key(source_dir)}{_SUFFIX}")
 
 
 def begin(
@@ -92,9 +96,9 @@ def begin(
     lock = places.acquire(path, timeout=0)
     if lock is None:
         holder = _holder(path)
-        if _is_ours(holder):
+        if processes.is_ours(holder):
             return Turn(None, "")
-        if holder.token in _inherited():
+        if holder.token in processes.inherited():
             # Of a killed build: somebody else has it now, or our own copy of it does,
             # since this process was forked in that turn.
             lock = places.acquire(path, timeout=_MOMENT)
@@ -102,16 +106,26 @@ def begin(
                 return Turn(None, "")
     if lock is None:
         tell(f"waiting for another build of {source_dir}: {_holder(path)}")
-        lock = _wait(path, source_dir, timeout)
+        lock = wait(path, source_dir, timeout)
     token = os.urandom(8).hex()
     turn = Turn(lock, token)
     turn.say(what)
-    _inherit({*_inherited(), token})
+    processes.inherit(token)
     places.sweep(place, _PREFIX)
     return turn
 
 
-def _wait(path: str, source_dir: str, timeout: float) -> _lock.Lock:
+def wait(path: str, source_dir: str, timeout: float) -> _lock.Lock:
+    """Wait for the lock *path* for as long as the queue before it goes on.
+
+    Args:
+        path: the lock file.
+        source_dir: the source tree, for the error.
+        timeout: how long one other build may keep it, in seconds.
+
+    Raises:
+        TurnError: another build has kept it for longer than *timeout*.
+    """
     note = _lock.read_note(path)
     deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
@@ -128,24 +142,3 @@ def _wait(path: str, source_dir: str, timeout: float) -> _lock.Lock:
 
 def _holder(path: str) -> processes.Holder:
     return processes.Holder(_lock.read_note(path))
-
-
-def _is_ours(holder: processes.Holder) -> bool:
-    """Whether this process runs inside the turn of *holder*, which goes on."""
-    if not processes.is_alive(holder.process):
-        return False  # it was killed, and who has the lock has not written yet
-    if holder.token and holder.token in _inherited():
-        return True
-    # By a clean environment. Not this process itself: another thread of it waits.
-    return holder.process in processes.ancestors()
-
-
-def _inherited() -> set[str]:
-    return set(filter(None, os.environ.get(_INHERITED, "").split(",")))
-
-
-def _inherit(tokens: set[str]) -> None:
-    if tokens:
-        os.environ[_INHERITED] = ",".join(sorted(tokens))
-    else:
-        os.environ.pop(_INHERITED, None)

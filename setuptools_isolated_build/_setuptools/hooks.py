@@ -28,10 +28,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["Hook", "at_end", "in_setup", "publish_with", "running_hook"]
+__all__ = [
+    "Call",
+    "Hook",
+    "at_end",
+    "in_setup",
+    "publish_with",
+    "running_call",
+    "running_hook",
+]
 
 _MODULE = "setuptools.build_meta"
 _BUILD = "_build_with_temp_dir"
+# Each hook that runs commands, and the argument that names where its result goes.
+_HOOKS = {
+    "build_wheel": "wheel_directory",
+    "build_editable": "wheel_directory",
+    "build_sdist": "sdist_directory",
+    "prepare_metadata_for_build_wheel": "metadata_directory",
+    "prepare_metadata_for_build_editable": "metadata_directory",
+    "get_requires_for_build_wheel": "",
+    "get_requires_for_build_editable": "",
+    "get_requires_for_build_sdist": "",
+}
+_BACKENDS = {
+    "_BuildMetaBackend": "setuptools.build_meta",
+    "_BuildMetaLegacyBackend": "setuptools.build_meta:__legacy__",
+    "IsolatedBackend": "setuptools_isolated_build.build_meta",
+    "IsolatedLegacyBackend": "setuptools_isolated_build.build_meta:__legacy__",
+}
 
 
 class Hook:
@@ -45,6 +70,53 @@ class Hook:
 
     def __init__(self, result_staging: str | None) -> None:
         self.result_staging = result_staging
+
+
+class Call:
+    """How a hook was called.
+
+    Attributes:
+        backend: the object that has it, as in ``build-backend``.
+        name: the hook.
+        arguments: its arguments, by name.
+        result_argument: the one that names where its result goes, or "".
+        result_directory: where its result lies until it has ended.
+    """
+
+    def __init__(
+        self, backend: str, name: str, arguments: dict[str, Any], staging: str | None
+    ) -> None:
+        self.backend = backend
+        self.name = name
+        self.arguments = arguments
+        self.result_argument = _HOOKS[name]
+        self.result_directory = staging or str(arguments.get(self.result_argument, ""))
+
+
+def running_call() -> Call | None:
+    """Return how the running hook was called, if it can be called again like that.
+
+    That is a hook of setuptools' own backend or of this package's; a backend that is
+    derived from one may have state. An archive's has to have the step that is known.
+    """
+    call, staging = None, None
+    for frame in _callers(sys._getframe(1)):  # noqa: SLF001
+        if frame.f_globals.get("__name__") != _MODULE:
+            continue
+        code = frame.f_code
+        if code.co_name == _BUILD:
+            staging = frame.f_locals.get("tmp_dist_dir")
+        owner = type(frame.f_locals.get("self"))
+        backend = _BACKENDS.get(owner.__name__)
+        if code.co_name not in _HOOKS or backend is None:
+            continue
+        if owner.__module__ != backend.partition(":")[0]:
+            continue
+        names = code.co_varnames[1 : code.co_argcount]
+        arguments = {name: frame.f_locals.get(name) for name in names}
+        if staging is not None or not code.co_name.startswith("build_"):
+            call = Call(backend, code.co_name, arguments, staging)
+    return call
 
 
 def running_hook() -> Hook | None:

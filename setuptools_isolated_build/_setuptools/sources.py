@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from setuptools_isolated_build._trees.tree import BuildTree
 
-__all__ = ["left_over_finder", "without_excluded"]
+__all__ = ["left_over_finder", "products", "without_excluded"]
 
 # Only what builds put into dist/: a project may have files of its own there.
 _RESULTS = (
@@ -82,6 +82,16 @@ def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
         )
 
     return is_left_over
+
+
+def products(dist: Distribution) -> set[str]:
+    """Return the directories of the source tree in which setuptools has products."""
+    build: Any = dist.get_command_obj("build")
+    found = {getattr(build, "build_base_in_tree", build.build_base)}
+    egg_info: Any = dist.get_command_obj("egg_info", create=False)
+    if hasattr(egg_info, "egg_info_in_tree") and not os.path.isfile("PKG-INFO"):
+        found.add(egg_info.egg_info_in_tree)
+    return {os.path.abspath(path) for path in found} | _result_directories(dist)
 
 
 def without_excluded(names: list[str]) -> list[str]:

@@ -1,0 +1,240 @@
+"""Which builds of a source tree run beside each other, and since when.
+
+Each has a record, for as long as it may write into the source tree. Whoever begins
+writes into the records of those that are there, and finds in its own, when it is done,
+all that were there with it: also who has ended since.
+
+Beginning takes a gate, for a moment. A build that has to be alone keeps the gate, and
+waits for those that are inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Callable
+
+from setuptools_isolated_build._locks import lock as _lock
+from setuptools_isolated_build._locks import places, processes, records, turns
+from setuptools_isolated_build.errors import TurnError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Presence", "alone", "enter", "wait"]
+
+_GATE = "gate.lock"
+_LOOK = 0.5  # seconds
+_SHORTLY = 1.0  # seconds: who begins has gone through the gate by then
+
+
+class Presence:
+    """That a build of this process is at work in a source tree.
+
+    Attributes:
+        inside: the builds of this process that are; the last one ends it.
+        goes_on: whether it has not ended.
+        began: when it began, setup.py included, in nanoseconds.
+        place: the directory of the locks.
+        compiled: the digests of what its compilers have read, see `_validation.reads`.
+        sources: the states of the sources that they were given, before they read them.
+    """
+
+    is_presence = True
+
+    def __init__(
+        self, place: str, path: str, lock: _lock.Lock | None, began: int
+    ) -> None:
+        self.inside: set[object] = set()
+        self.goes_on = True
+        self.began = began
+        self.place = place
+        self.compiled: dict[str, bytes | None] = {}
+        self.sources: dict[str, tuple[int, ...] | None] = {}
+        self.token = os.urandom(8).hex()
+        self._path = path
+        self._lock = lock
+        self._process = os.getpid()
+
+    def say(self, what: str) -> None:
+        """Do nothing: the record says from the beginning what it is about."""
+
+    def others(self) -> records.Others:
+        """Return the builds that have run beside this one until now."""
+        return records.Others(records.lines(self._path))
+
+    def stop(self) -> records.Others:
+        """Let go those who wait for this build, which writes nothing any more.
+
+        Returns:
+            the builds that have run beside it.
+        """
+        self.goes_on = False
+        lock, self._lock = self._lock, None
+        if lock is None or self._process != os.getpid():
+            return records.Others([])
+        processes.disinherit(self.token)
+        is_lost = not lock.is_current()
+        records_open = records.opened(records.Others(records.lines(self._path)).records)
+        # Whoever is killed from here on is found by its open record; before, it was
+        # said in this one by whoever has taken that away.
+        said = records.lines(self._path)
+        lock.write_note("")
+        lock.release(unlink=True)
+        return records.Others(said, records_open, is_lost=is_lost)
+
+    def end(self) -> None:
+        """End it; nothing in a child that was forked since."""
+        self.stop().close()
+
+
+def enter(  # noqa: PLR0913  # each is asked for by another
+    source_dir: str,
+    place: str,
+    private: set[str],
+    timeout: float,
+    tell: Callable[[str], None],
+    *,
+    what: str,
+    began: int,
+) -> Presence:
+    """Begin to build in *source_dir*, as soon as nobody has to be alone there.
+
+    Args:
+        source_dir: the source tree.
+        place: the directory for the lock files.
+        private: where this build puts its results and its work, if it is in the tree.
+        timeout: how long one other build may be alone there, in seconds.
+        tell: says in the build's output that there is somebody to wait for.
+        what: what this build does, for those who wait for it.
+        began: when this build began, in nanoseconds.
+
+    Raises:
+        TurnError: another build has been alone for longer than *timeout*.
+        LocksUnavailableError: the file system of *place* has no locks.
+        OSError: the lock files cannot be made.
+    """
+    prefix = records.prefix(source_dir)
+    with _through_gate(source_dir, place, prefix, timeout, tell):
+        others = [
+            path for path in records.live(place, prefix) if not records.is_ours(path)
+        ]
+        lock, path = records.make(place, prefix)
+        presence = Presence(place, path, lock, began)
+        line = records.line(began, path, private)
+        known = [json.dumps(lines[0]) for lines in map(records.lines, others) if lines]
+        note = processes.note(what, presence.token)
+        records.append(path, note + "\n".join([line, *known, ""]))
+        for other in others:
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                records.append(other, line + "\n")
+        processes.inherit(presence.token)
+    return presence
+
+
+@contextlib.contextmanager
+def alone(
+    source_dir: str, place: str, timeout: float, tell: Callable[[str], None]
+) -> Iterator[None]:
+    """Let no other build be at work in *source_dir* during the block.
+
+    Raises:
+        TurnError: another build has gone on for longer than *timeout*.
+        LocksUnavailableError, OSError: as `enter`.
+    """
+    prefix = records.prefix(source_dir)
+    gate = _gate(source_dir, place, prefix, timeout, tell)
+    if gate is None:  # this process is in a build that is alone
+        yield
+        return
+    token = os.urandom(8).hex()
+    try:
+        gate.write_note(processes.note("a build that has to be alone", token))
+        processes.inherit(token)
+        wait(source_dir, records.opened(records.live(place, prefix)), timeout, tell)
+        yield
+    finally:
+        processes.disinherit(token)
+        gate.release(unlink=True)
+
+
+def wait(
+    source_dir: str,
+    opened: list[records.Opened],
+    timeout: float,
+    tell: Callable[[str], None],
+) -> bool:
+    """Wait until the builds of these records have ended, or only look any more.
+
+    Args:
+        source_dir: the source tree.
+        opened: the records, which are closed.
+        timeout: how long one build may go on, in seconds.
+        tell: says in the build's output that there is somebody to wait for.
+
+    Returns:
+        Whether one of them was killed.
+
+    Raises:
+        TurnError: one has gone on for longer than *timeout*.
+    """
+    was_killed = False
+    try:
+        for record in opened:
+            deadline = time.monotonic() + timeout
+            if not record.has_ended(min(timeout, _SHORTLY)):
+                tell(f"waiting for another build of {source_dir}: {record.holder}")
+                while not record.has_ended(_LOOK):
+                    if time.monotonic() > deadline:
+                        cause = "another build of it has gone on for"
+                        cause += f" {timeout:g} s: {record.holder}"
+                        remedy = "end that one, or raise lock-timeout"
+                        raise TurnError(source_dir, cause, remedy)
+            was_killed |= record.was_killed()
+    finally:
+        for record in opened:
+            record.close()
+    return was_killed
+
+
+@contextlib.contextmanager
+def _through_gate(
+    source_dir: str,
+    place: str,
+    prefix: str,
+    timeout: float,
+    tell: Callable[[str], None],
+) -> Iterator[None]:
+    gate = _gate(source_dir, place, prefix, timeout, tell)
+    try:
+        yield
+    finally:
+        if gate is not None:
+            gate.release(unlink=True)
+
+
+def _gate(
+    source_dir: str,
+    place: str,
+    prefix: str,
+    timeout: float,
+    tell: Callable[[str], None],
+) -> _lock.Lock | None:
+    """Return the lock of the gate, or None for a part of a build that is inside."""
+    path = os.path.join(place, prefix + _GATE)
+    lock = places.acquire(path, timeout=0)
+    if lock is None:
+        holder = processes.Holder(_lock.read_note(path))
+        # Whoever is alone waits for the builds inside, and so for their children.
+        if processes.is_ours(holder) or any(
+            map(records.is_ours, records.live(place, prefix))
+        ):
+            return None
+        lock = places.acquire(path, timeout=_SHORTLY)
+    if lock is None:
+        holder = processes.Holder(_lock.read_note(path))
+        tell(f"waiting for another build of {source_dir}: {holder}")
+        lock = turns.wait(path, source_dir, timeout)
+    return lock

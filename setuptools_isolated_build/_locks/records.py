@@ -1,0 +1,237 @@
+"""The records of builds: files in the place of all locks, locked while a build goes on.
+
+A record begins with a note, as other locks have one. Each line after it is of a build,
+the first one of the record's own, or says that a build was killed. A record without its
+lock is that of a killed build, since whoever ends well takes it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from setuptools_isolated_build._locks import lock as _lock
+from setuptools_isolated_build._locks import places, processes, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Opened",
+    "Others",
+    "append",
+    "is_ours",
+    "line",
+    "lines",
+    "live",
+    "make",
+    "opened",
+    "parsed",
+    "prefix",
+]
+
+_PREFIX, _RECORD = "source-", ".build"
+_NOTE = 4  # lines
+_MOST_ATTEMPTS = 100
+_JUMP = 1_000_000_000  # nanoseconds: clocks that are set go further
+
+
+class Others:
+    """The builds that have run beside one.
+
+    Attributes:
+        began: when the first of them began, in nanoseconds, as far back as is possible;
+            0 if that cannot be told. None without others.
+        records: the paths of their records.
+        opened: those that were there when this build stopped.
+        private: directories in which they put their results and their work.
+        was_killed: whether one of them was killed, and has left what it was writing.
+    """
+
+    def __init__(
+        self,
+        lines: list[dict[str, Any]],
+        opened: list[Opened] | None = None,
+        *,
+        is_lost: bool = False,
+    ) -> None:
+        self.opened = opened or []
+        them = [one for one in lines[1:] if "began" in one]
+        self.records = [one["path"] for one in them]
+        self.private = {path for one in them for path in one["private"]}
+        self.was_killed = any("killed" in one for one in lines)
+        self.began = min((one["began"] for one in them), default=None)
+        is_lost |= any("broken" in one for one in lines)
+        if is_lost or (
+            them and _has_jumped(one["clock"] for one in [*lines[:1], *them])
+        ):
+            self.began = 0
+
+    def close(self) -> None:
+        """Close the records, if that has not been done."""
+        for record in self.opened:
+            record.close()
+
+
+class Opened:
+    """The open record of another build, wherever it is now.
+
+    Attributes:
+        holder: whose it is.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._number = os.open(path, os.O_RDWR)
+        self._path = path
+        self.holder = processes.Holder(_lock.read_note(path))
+
+    def has_ended(self, timeout: float) -> bool:
+        """Whether that build has ended, or was killed, within *timeout* seconds."""
+        lock = _lock.acquire_open(self._path, self._number, timeout)
+        if lock is None:
+            return _is_abandoned(self._path)
+        lock.release(unlink=True)
+        return True
+
+    def was_killed(self) -> bool:
+        """Whether it was killed: whoever ends well leaves nothing in its record."""
+        return os.fstat(self._number).st_size > 0
+
+    def close(self) -> None:
+        """Close it, once."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+
+def opened(paths: list[str]) -> list[Opened]:
+    """Open the records that are there, but for those of builds that this one is in."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if not is_ours(path):
+                found.append(Opened(path))
+    return found
+
+
+def prefix(source_dir: str) -> str:
+    """Return how the names of the lock files about *source_dir* begin."""
+    return f"{_PREFIX}{turns.key(source_dir)}-"
+
+
+def live(place: str, start: str) -> list[str]:
+    """Return the records of the builds that go on, and remove those of killed ones."""
+    found, dead = [], []
+    for name in sorted(os.listdir(place)):
+        if not (name.startswith(_PREFIX) and name.endswith(_RECORD)):
+            continue
+        path = os.path.join(place, name)
+        lock = _lock.acquire(path, timeout=0)
+        if lock is None and not _is_abandoned(path):
+            found.append(path)
+            continue
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            if os.path.getsize(path) > 0:
+                dead.append(name)
+            os.unlink(path)
+        if lock is not None:
+            lock.release()
+    for name in dead:
+        same = name[: len(start)]
+        for path in found:
+            if os.path.basename(path).startswith(same):
+                with contextlib.suppress(OSError):
+                    append(path, json.dumps({"killed": name}) + "\n")
+    return [path for path in found if os.path.basename(path).startswith(start)]
+
+
+def make(place: str, start: str) -> tuple[_lock.Lock, str]:
+    """Make a record, and return its lock and its path.
+
+    Raises:
+        LocksUnavailableError: the file system of *place* has no locks.
+        OSError: it cannot be made.
+    """
+    for _ in range(_MOST_ATTEMPTS):
+        path = os.path.join(place, start + os.urandom(6).hex() + _RECORD)
+        lock = places.acquire(path, timeout=0)
+        if lock is not None:  # nobody has taken it for a killed build's in that moment
+            return lock, path
+    raise FileExistsError(errno.EEXIST, "each new record was taken away", place)
+
+
+def is_ours(path: str) -> bool:
+    """Whether this process is a part of that build."""
+    return processes.is_ours(processes.Holder(_lock.read_note(path)))
+
+
+def line(began: int, path: str, private: set[str]) -> str:
+    """Return what a build says of itself: to be read by `lines`."""
+    return json.dumps(
+        {
+            "began": began,
+            "path": path,
+            "private": sorted(private),
+            "clock": _clock(),
+            "processes": _process_ids(),
+        }
+    )
+
+
+def _is_abandoned(path: str) -> bool:
+    """Whether a killed build's child has the lock, which it has inherited by a fork.
+
+    It may live for days, and nobody is to wait for it.
+    """
+    said = lines(path)
+    if not said or said[0].get("processes") != _process_ids():
+        return False  # it is in another container
+    return not processes.is_alive(processes.Holder(_lock.read_note(path)).process)
+
+
+def _process_ids() -> str:
+    """Return what tells from where ids of processes are known."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def append(path: str, text: str) -> None:
+    """Write *text* at the end of a record."""
+    number = os.open(path, os.O_WRONLY | os.O_APPEND)
+    with open(number, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    """Return what a record says; nothing if it is gone."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return parsed(file.read())
+    except OSError:
+        return []
+
+
+def parsed(text: str) -> list[dict[str, Any]]:
+    """Return what a record of that *text* says."""
+    try:
+        return [json.loads(one) for one in text.split("\n")[_NOTE:] if one]
+    except ValueError:  # somebody is writing the last line
+        return [{"broken": True}]
+
+
+def _clock() -> int:
+    """Return the difference of two clocks, which changes when the one is set."""
+    steady = getattr(time, "CLOCK_BOOTTIME", None)
+    since = time.monotonic_ns() if steady is None else time.clock_gettime_ns(steady)
+    return time.time_ns() - since
+
+
+def _has_jumped(clocks: Iterable[int]) -> bool:
+    now = _clock()
+    return any(abs(clock - now) > _JUMP for clock in clocks)

@@ -1,0 +1,113 @@
+"""What has changed in a source tree, and what is being written there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["changed", "is_being_written", "last_change", "since", "state"]
+
+# What version control and Python write when a build asks or imports something.
+_NOT_READ = {".git", ".hg", ".svn", "__pycache__"}
+# In a directory: what is in it was built or installed, and not by this project's hand.
+_MARKS = {"CACHEDIR.TAG", "pyvenv.cfg"}
+_SECOND = 1_000_000_000
+_TICK = 10_000_000  # nanoseconds: the clock of files is behind by up to this
+
+
+def state(path: str) -> tuple[int, ...] | None:
+    """Return what changes whenever the file *path* does, or None without one."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def last_change(found: os.stat_result) -> int:
+    """Return the latest moment at which a file may have been changed, in nanoseconds.
+
+    File systems round down, FAT to two seconds. Which one does, the time says that
+    nobody can set: what was unpacked has whole seconds in the other one anywhere.
+    """
+    last = max(found.st_mtime_ns, found.st_ctime_ns)
+    for precision in (2 * _SECOND, _SECOND):
+        if found.st_ctime_ns % precision == 0:
+            return last + precision
+    return last + _TICK
+
+
+def changed(path: str, moment: int) -> bool:
+    """Whether *path* may have changed since *moment* (nanoseconds), or is gone."""
+    try:
+        return last_change(os.stat(path)) >= moment
+    except OSError:
+        return True
+
+
+def since(directory: str, moment: int, private: set[str]) -> Iterator[str]:
+    """Find the files below *directory* that may have changed since *moment*.
+
+    Args:
+        directory: the source tree, as a real path.
+        moment: in nanoseconds.
+        private: directories in which builds put their results and their work.
+    """
+    seen = {os.path.realpath(path) for path in private}
+    pending = [os.path.realpath(directory)]
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)  # links may lead around in a circle
+        try:
+            entries = list(os.scandir(current))
+        except OSError:
+            continue
+        if current != directory and not _MARKS.isdisjoint(e.name for e in entries):
+            continue
+        for entry in entries:
+            if entry.name in _NOT_READ:
+                continue
+            try:
+                if entry.is_dir():
+                    pending.append(os.path.realpath(entry.path))
+                elif last_change(entry.stat()) >= moment:
+                    yield entry.path
+            except OSError:
+                yield entry.path  # it is gone
+
+
+if sys.platform == "linux":
+    import fcntl
+
+    def is_being_written(path: str) -> bool:
+        """Whether somebody has the file *path* open to write to it.
+
+        A lease for reading is given only if nobody has (fcntl(2)), of files of one's
+        own. It is given back at once. False also where the system does not tell.
+        """
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(number)
+        return False
+
+else:
+
+    def is_being_written(path: str) -> bool:  # noqa: ARG001
+        """Return False: this system does not tell."""
+        return False

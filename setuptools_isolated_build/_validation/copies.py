@@ -1,0 +1,127 @@
+"""What a build has copied from its source tree, and where it has that from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from setuptools_isolated_build._setuptools.distribution import source_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from setuptools import Distribution
+
+    from setuptools_isolated_build._trees.tree import BuildTree
+
+__all__ = ["are_equal", "copies", "in_tree_outputs", "newest", "outputs"]
+
+_CHUNK = 1 << 20  # bytes
+
+
+def copies(dist: Distribution, tree: BuildTree | None) -> Iterator[tuple[str, str]]:
+    """Find the private copies of source files: each with its source's absolute path.
+
+    There need be no such source: some of the files were not copied.
+    """
+    if tree is not None:
+        yield from _in_build_lib(dist, tree)
+        yield from _in_release_trees(dist, tree)
+
+
+def newest(
+    dist: Distribution, tree: BuildTree | None, moment: int
+) -> list[tuple[str, str]]:
+    """Return the copies of sources that may have changed since *moment*.
+
+    A copy has the time of its source. One that is older was not written since.
+    """
+    second = moment // 1_000_000_000 - 2  # FAT's precision; distutils' is a second
+    return [
+        (copy, source)
+        for copy, source in copies(dist, tree)
+        if os.stat(copy).st_mtime >= second
+    ]
+
+
+def outputs(dist: Distribution, tree: BuildTree | None) -> set[str]:
+    """Return the absolute paths of what was made in the build tree, and not copied.
+
+    As far as it is known: extension modules, and what setuptools puts into each sdist.
+    """
+    found: set[str] = set()
+    build_ext: Any = dist.get_command_obj("build_ext", create=False)
+    if getattr(build_ext, "finalized", False) and build_ext.extensions:
+        found.update(map(os.path.abspath, build_ext.get_outputs()))
+    if tree is not None and os.path.isdir(tree.release_root):
+        egg_info: Any = dist.get_command_obj("egg_info")
+        made = {"PKG-INFO", "setup.cfg"}
+        if hasattr(egg_info, "private_files"):
+            made.update(egg_info.private_files())
+        for name in os.listdir(tree.release_root):
+            base = os.path.join(tree.release_root, name)
+            found.update(os.path.join(base, file) for file in made)
+    return found
+
+
+def in_tree_outputs(dist: Distribution) -> set[str]:
+    """Return where extension modules are put beside the sources, as real paths."""
+    build_ext: Any = dist.get_command_obj("build_ext", create=False)
+    build_py: Any = dist.get_command_obj("build_py", create=False)
+    if not getattr(build_ext, "finalized", False) or build_py is None:
+        return set()
+    found = set()
+    for extension in build_ext.extensions or ():
+        name = build_ext.get_ext_fullname(extension.name)
+        directory = build_py.get_package_dir(name.rpartition(".")[0])
+        filename = os.path.basename(build_ext.get_ext_filename(name))
+        path = os.path.join(source_dir(dist), directory, filename)
+        found.add(os.path.realpath(path))
+    return found
+
+
+def are_equal(copy: str, source: str) -> bool:
+    """Whether both are files of the same contents."""
+    try:
+        with open(copy, "rb") as one, open(source, "rb") as other:
+            while True:
+                chunk = one.read(_CHUNK)
+                if chunk != other.read(_CHUNK):
+                    return False
+                if not chunk:
+                    return True
+    except OSError:
+        return False
+
+
+def _in_build_lib(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, str]]:
+    build_py: Any = dist.get_command_obj("build_py", create=False)
+    if build_py is None or not build_py.finalized or not build_py.build_lib:
+        return
+    build_lib = os.path.abspath(build_py.build_lib)
+    if not tree.holds(build_lib):
+        return
+    packages = set(build_py.packages or ())
+    for directory, _, names in os.walk(build_lib):
+        inside = os.path.relpath(directory, build_lib)
+        parts = [] if inside == os.curdir else inside.split(os.sep)
+        # Of a package's data in directories that are no packages, the package counts.
+        for depth in range(len(parts), -1, -1):
+            package = ".".join(parts[:depth])
+            if package in packages or not depth:
+                break
+        source = os.path.join(build_py.get_package_dir(package), *parts[depth:])
+        for name in names:
+            yield (
+                os.path.join(directory, name),
+                os.path.abspath(os.path.join(source, name)),
+            )
+
+
+def _in_release_trees(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, str]]:
+    root = tree.release_root
+    for directory, _, names in os.walk(root):
+        parts = os.path.relpath(directory, root).split(os.sep)
+        source = os.path.join(source_dir(dist), *parts[1:])
+        for name in names:
+            yield os.path.join(directory, name), os.path.join(source, name)

@@ -1,0 +1,247 @@
+"""Whether what a build has read was being written by another one.
+
+The argument is in CONTRIBUTING. Where a file cannot be shown to have been whole, that
+is a doubt, and the build is repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Callable
+
+from setuptools_isolated_build._setuptools.distribution import source_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from setuptools import Distribution
+
+    from setuptools_isolated_build._locks.neighbours import Presence
+    from setuptools_isolated_build._locks.records import Others
+    from setuptools_isolated_build._trees.tree import BuildTree
+
+__all__ = ["Waiting", "after_failure", "in_result"]
+
+_LOOK = 0.01  # seconds
+_BEFORE = 10_000_000_000  # nanoseconds: who writes for longer than that is not seen
+_LONGEST = 10.0  # seconds: nobody needs more to write a file that others read
+_TO_BEGIN = 2.0  # seconds: whoever has written a file in setup.py is known by then
+
+
+class Waiting:
+    """How other builds are waited for.
+
+    Attributes:
+        timeout: for how long, in seconds.
+        warn: says in the build's output that it waits, and what else is to be said.
+    """
+
+    def __init__(self, timeout: float, warn: Callable[[str], None]) -> None:
+        self.timeout = timeout
+        self.warn = warn
+
+
+def in_result(
+    dist: Distribution, tree: BuildTree | None, presence: Presence, waiting: Waiting
+) -> str | None:
+    """Return a file that another build may have been writing, or None.
+
+    Args:
+        dist: what is built; its commands have run.
+        tree: its private directories, if it has any.
+        presence: what others know of it. It ends.
+        waiting: how to wait for other builds.
+
+    Raises:
+        TurnError: another build has gone on for too long.
+    """
+    from setuptools_isolated_build._validation import copies
+
+    others = presence.others()
+    doubt = None
+    if others.began is None:
+        recent = copies.newest(dist, tree, presence.began - _BEFORE)
+        if recent or presence.sources:
+            doubt = _changed_alone(recent, presence)
+    with closing(presence.stop()) as others:
+        if others.began is not None:
+            return _among(others, dist, tree, presence, waiting)
+    if doubt is not None:
+        waiting.warn(f"{doubt}: changed while it was built from, though by no build")
+    return None
+
+
+def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str | None:
+    """Return a file that another build may have been writing when this one failed.
+
+    Args:
+        directory: the source tree.
+        presence: what others know of the build. It ends.
+        waiting: how to wait for other builds.
+
+    Raises:
+        TurnError: another build has gone on for too long.
+    """
+    from setuptools_isolated_build._validation import changes
+
+    tree = os.path.realpath(directory)
+    if presence.others().began is None and any(
+        changes.since(tree, presence.began, set())
+    ):
+        _wait_for_somebody(presence)
+    with closing(presence.stop()) as others:
+        if others.began is None:
+            return None
+        changed = _changed(directory, others, set())
+        if changed:
+            _wait(directory, others, waiting)
+        return min(changed, default=None)
+
+
+def _changed_alone(recent: list[tuple[str, str]], presence: Presence) -> str | None:
+    """Return a file that has changed since it was read, once nobody writes to it.
+
+    It may be of a build whose setup.py has not come to the plugin yet. That one is
+    waited for: then this build has not been alone.
+    """
+    from setuptools_isolated_build._validation import changes, copies
+
+    def is_as_read(copy: str, source: str) -> bool:
+        is_changed = changes.changed(source, presence.began)
+        return not is_changed or copies.are_equal(copy, source)
+
+    copied = {
+        s: partial(is_as_read, copy, s) for copy, s in recent if os.path.exists(s)
+    }
+    compiled = {
+        path: partial(lambda path, then: changes.state(path) == then, path, then)
+        for path, then in presence.sources.items()
+    }
+    deadline = time.monotonic() + _LONGEST
+    for path, is_right in (*copied.items(), *compiled.items()):
+        while changes.is_being_written(path) and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+        if changes.is_being_written(path) or not is_right():
+            _wait_for_somebody(presence)
+            return path
+    return None
+
+
+def _wait_for_somebody(presence: Presence) -> None:
+    deadline = time.monotonic() + _TO_BEGIN
+    while presence.others().began is None and time.monotonic() < deadline:
+        time.sleep(_LOOK)
+
+
+def _among(
+    others: Others,
+    dist: Distribution,
+    tree: BuildTree | None,
+    presence: Presence,
+    waiting: Waiting,
+) -> str | None:
+    from setuptools_isolated_build._setuptools import sources
+    from setuptools_isolated_build._validation import copies
+
+    directory = source_dir(dist)
+    copied: dict[str, list[str]] = {}
+    for copy, source in copies.copies(dist, tree):
+        copied.setdefault(os.path.realpath(source), []).append(copy)
+    private = _without_sources(sources.products(dist), {*copied, *_compiled(dist)})
+    if not _changed(directory, others, private) and not _have_changed(copied, others):
+        return None
+    was_killed = _wait(directory, others, waiting)
+    changed = _changed(directory, others, private)
+    if was_killed or others.was_killed:
+        return min(changed, default=None)
+    changed -= copies.in_tree_outputs(dist) - copied.keys()
+    is_compiled = bool(dist.has_ext_modules() or dist.has_c_libraries())
+    for path in sorted(changed):
+        if not _is_right(path, copied.get(path, []), presence, is_compiled=is_compiled):
+            return path
+    return _missing(copied, copies.outputs(dist, tree), others)
+
+
+def _is_right(
+    path: str, its_copies: list[str], presence: Presence, *, is_compiled: bool
+) -> bool:
+    """Whether what was read of *path* is what is there, now that nobody writes."""
+    from setuptools_isolated_build._validation import changes, copies, reads
+
+    if changes.is_being_written(path):
+        return False
+    if not changes.changed(path, presence.began):
+        return True  # it was like that before this build
+    if its_copies and not all(copies.are_equal(copy, path) for copy in its_copies):
+        return False
+    if not is_compiled:
+        return bool(its_copies)
+    if not its_copies and path not in presence.sources:
+        return False
+    known = presence.compiled.get(path)
+    return known is not None and known == reads.digest(path)
+
+
+def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
+    from setuptools_isolated_build._locks import neighbours
+
+    return neighbours.wait(directory, others.opened, waiting.timeout, waiting.warn)
+
+
+def _changed(directory: str, others: Others, private: set[str]) -> set[str]:
+    from setuptools_isolated_build._validation import changes
+
+    tree = os.path.realpath(directory)
+    found = changes.since(tree, others.began or 0, others.private | private)
+    return {os.path.realpath(path) for path in found}
+
+
+def _compiled(dist: Distribution) -> Iterator[str]:
+    """Find the sources of extension modules and libraries; mypyc's are in build/."""
+    named = [extension.sources for extension in dist.ext_modules or ()]
+    named += [library["sources"] for _, library in dist.libraries or ()]
+    for paths in named:
+        for path in paths:
+            yield os.path.realpath(os.path.join(source_dir(dist), path))
+
+
+def _without_sources(private: set[str], sources: set[str]) -> set[str]:
+    """Return those directories in which no source is."""
+    return {
+        path
+        for path in map(os.path.realpath, private)
+        if not any(source.startswith(path + os.sep) for source in sources)
+    }
+
+
+def _have_changed(copied: dict[str, list[str]], others: Others) -> bool:
+    """Whether there are more files, or less, in the directories of what was copied."""
+    directories = {os.path.dirname(source) for source in copied}
+    return any(_has_changed(directory, others) for directory in directories)
+
+
+def _has_changed(directory: str, others: Others) -> bool:
+    from setuptools_isolated_build._validation import changes
+
+    is_one = os.path.isdir(directory)
+    return is_one and changes.changed(directory, others.began or 0)
+
+
+def _missing(
+    copied: dict[str, list[str]], outputs: set[str], others: Others
+) -> str | None:
+    """Return a file that was copied and is not there any more, if it was a source.
+
+    What was made in the build tree never was there; its directory may tell.
+    """
+    for source, its_copies in copied.items():
+        if (
+            not os.path.lexists(source)
+            and not outputs.issuperset(its_copies)
+            and _has_changed(os.path.dirname(source), others)
+        ):
+            return source
+    return None

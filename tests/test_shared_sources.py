@@ -1,0 +1,290 @@
+"""What builds write into the source tree: no archive from what another was writing."""
+
+from __future__ import annotations
+
+import textwrap
+import zipfile
+from dataclasses import replace
+
+import harness
+import pytest
+
+WHOLE = "first = 1\nsecond = 2\n"
+# Whoever writes does so in two parts, and meets the test between them.
+WRITING = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os
+
+    def write(step, path):
+        if os.environ["STEP"] != step or os.environ.get("WRITES") == "not":
+            return
+        target = path + ".new" if os.environ.get("RENAMES") else path
+        with open(target, "w") as file:
+            file.write("first = 1" + os.linesep)
+            file.flush()
+            if os.environ.get("WRITES") == "slowly":
+                meet("half-written")
+            file.write("second = 2" + os.linesep)
+        os.replace(target, path)
+        if os.environ.get("WRITES") == "whole":
+            meet("written")
+    """
+)
+SETUP = WRITING + textwrap.dedent(
+    """
+    write("setup.py", "p/made.py")
+    from setuptools import setup
+    from setuptools.command.build_py import build_py
+    from setuptools.command.egg_info import egg_info
+
+    class own_build_py(build_py):
+        def run(self):
+            write("build_py", "p/made.py")
+            super().run()
+            if os.environ.get("WRITES") == "not":
+                meet("copied")
+
+    class own_egg_info(egg_info):
+        def run(self):
+            write("egg_info", "p/made.py")
+            super().run()
+
+    setup(name="n", version="1", packages=["p"],
+          cmdclass={"build_py": own_build_py, "egg_info": own_egg_info})
+    """
+)
+FILES = {
+    "setup.py": SETUP,
+    "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n',
+    "p/__init__.py": "",
+    "p/made.py": WHOLE,
+}
+AGAIN = "is done once more, alone"
+
+
+def made(directory):
+    (wheel,) = directory.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read("p/made.py").decode()
+
+
+@pytest.fixture
+def begin(start, plugged, project):
+    """Start a build of the tree: how it writes, in which step, who it is."""
+    source = project(FILES)
+
+    def begin_one(who, writes, step, frontend="wheel", environment=plugged, **more):
+        variables = {"WRITES": writes, "STEP": step, **more}
+        return start(environment, source, frontend, who, variables)
+
+    return begin_one
+
+
+@pytest.mark.parametrize("frontend", ["wheel", "setup.py"])
+@pytest.mark.parametrize("step", ["setup.py", "build_py", "egg_info"])
+def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
+    """A rival that is in the middle of writing before, while and after it is read."""
+    rival = begin("rival", "slowly", step)
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", step, frontend)
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    meeting.let_go("half-written")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert made(tmp_path / "rival") == WHOLE
+    assert made(tmp_path / "reader") == WHOLE
+    assert AGAIN in output
+
+
+def test_without_the_plugin(begin, plain, meeting, tmp_path):
+    """The same steps, without the plugin: half a file is shipped."""
+    rival = begin("rival", "slowly", "build_py", environment=plain)
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py", environment=plain)
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    reader.finish(60)
+    assert reader.status == 0
+    assert made(tmp_path / "reader") == WHOLE.splitlines(keepends=True)[0]
+    meeting.let_go("half-written")
+    rival.finish(60)
+
+
+def test_killed_while_it_writes(begin, meeting, tmp_path):
+    """What a killed build has left half-written is not trusted; the next one mends it."""
+    rival = begin("rival", "slowly", "build_py")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    rival.kill_session()
+    rival.finish(60)
+    meeting.let_go("copied")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    assert AGAIN in output
+
+
+def test_equal_contents(begin, meeting, tmp_path):
+    """Who rewrites a file with the contents that it had disturbs nobody."""
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    rival = begin("rival", "whole", "build_py")
+    assert meeting.arrival() == "written"
+    meeting.let_go("written")
+    meeting.let_go("copied")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert made(tmp_path / "reader") == WHOLE
+    assert AGAIN not in output
+
+
+def test_a_person_changes_a_file(begin, meeting, tmp_path):
+    """While one build runs alone: it is not repeated, and says so."""
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    (tmp_path / "project" / "p" / "made.py").write_text("edited = 1\n")
+    meeting.let_go("copied")
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    assert made(tmp_path / "reader") == WHOLE
+    assert AGAIN not in output
+    assert "made.py: changed while it was built from, though by no build" in output
+
+
+def test_renamed_into_place(begin, meeting, tmp_path):
+    """A file that is exchanged is whole, but not the one that was copied."""
+    rival = begin("rival", "slowly", "build_py", RENAMES="1")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("half-written")
+    meeting.let_go("copied")
+    output = reader.finish(60)
+    rival.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert made(tmp_path / "reader") == WHOLE
+    assert AGAIN not in output  # its contents are what they were
+
+
+def test_switched_off(begin, meeting, tmp_path):
+    """Then nothing is looked at, and the output says so."""
+    off = {"SETUPTOOLS_ISOLATED_BUILD_TAKE_TURNS": "false"}
+    rival = begin("rival", "slowly", "build_py", **off)
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py", **off)
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    assert made(tmp_path / "reader") != WHOLE
+    assert "take-turns = false" in output
+    meeting.let_go("half-written")
+    rival.finish(60)
+
+
+@pytest.mark.parametrize("step", ["setup.py", "build_py", "egg_info"])
+def test_six_at_once(step, begin, tmp_path):
+    """The short form of ``tests/shared.py``: each writes, reads and publishes."""
+    runs = {
+        who: begin(who, "quickly", step, "setup.py" if number % 3 == 2 else "wheel")
+        for number, who in enumerate("abcdef")
+    }
+    for who, run in runs.items():
+        output = run.finish(60)
+        assert run.status == 0, output
+        assert made(tmp_path / who) == WHOLE
+
+
+FAILING = WRITING + textwrap.dedent(
+    """
+    {before}
+    from setuptools import setup
+    from setuptools.command.build_py import build_py
+
+    class own(build_py):
+        def run(self):
+            write("build_py", "p/made.py")
+            if os.environ["WHO"] == "reader":
+                found = {{}}
+                exec(open("p/made.py").read(), found)
+                found["second"]
+            super().run()
+
+    setup(name="n", version="1", packages=["p"], cmdclass={{"build_py": own}})
+    """
+)
+
+
+@pytest.mark.parametrize("backend", [harness.SETUPTOOLS, harness.OUR_BACKEND])
+def test_a_build_that_fails(
+    backend, project, plugged, start, meeting, telling, tmp_path
+):
+    """Of what another one is writing, in its commands."""
+    plugged = replace(plugged, backend=backend)
+    source = project({**FILES, "setup.py": FAILING.format(before="")})
+    step = {"STEP": "build_py"}
+    rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": "slowly"})
+    assert meeting.arrival() == "half-written"
+    reader = start(
+        plugged, source, "wheel", "reader", {**step, **telling, "WRITES": "not"}
+    )
+    assert meeting.arrival() == "waits"
+    meeting.let_go("waits")
+    meeting.let_go("half-written")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    assert AGAIN in output
+    assert made(tmp_path / "reader") == WHOLE
+
+
+def test_a_setup_py_that_fails(project, plugged, start, meeting, telling, tmp_path):
+    """By our backend, which knows of the build before setup.py is run."""
+    plugged = replace(plugged, backend=harness.OUR_BACKEND)
+    before = (
+        'if os.environ["WHO"] == "reader":\n'
+        '    exec(open("p/made.py").read(), found := {}); found["second"]'
+    )
+    source = project({**FILES, "setup.py": FAILING.format(before=before)})
+    step = {"STEP": "build_py"}
+    rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": "slowly"})
+    assert meeting.arrival() == "half-written"
+    reader = start(
+        plugged, source, "wheel", "reader", {**step, **telling, "WRITES": "not"}
+    )
+    assert meeting.arrival() == "waits"
+    meeting.let_go("waits")
+    meeting.let_go("half-written")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    assert AGAIN in output
+
+
+def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
+    """By hand, with a command that has left something in the tree: an error says so."""
+    source = project(FILES)
+    step = {"STEP": "build_py"}
+    rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": "slowly"})
+    assert meeting.arrival() == "half-written"
+    variables = {**meeting.variables, **step, "WHO": "reader", "WRITES": "not"}
+    command = [str(plugged.python), "setup.py", "build_py", "bdist_wheel"]
+    reader = plugged.start(command, source, variables)
+    with harness.many([reader]):
+        assert meeting.arrival() == "copied"
+        meeting.let_go("copied")
+        meeting.let_go("half-written")
+        output = reader.finish(60)
+    rival.finish(60)
+    assert reader.status == 1
+    last = output.strip().splitlines()[-1]
+    assert "made.py: another build was writing it" in last
+    assert "take-turns = true" in last
+    assert not (source / "dist").exists() or not any((source / "dist").iterdir())
