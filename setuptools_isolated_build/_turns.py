@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import _process
+from ._locks import places
 from ._locks.lock import LocksUnavailableError
-from ._locks.places import lock_place
 from ._settings import read_settings
 from ._setuptools import distribution, hooks
 from ._setuptools.output import warn
@@ -63,10 +63,10 @@ def enter(owner: object, source_dir: str) -> None:
     if settings.take_turns is True:
         # Before the gate: whoever is inside it has to come to an end.
         take(owner, source_dir, "setup.py")
-    place = lock_place(warn)
+    place = places.lock_place(warn)
     if place is None:
         return  # it has said so
-    from ._locks import neighbours, turns
+    from ._locks import neighbours
 
     begin = partial(
         neighbours.enter,
@@ -78,7 +78,7 @@ def enter(owner: object, source_dir: str) -> None:
         what=" ".join(sys.argv[1:])[:_MOST_WORDS],
         began=_process.began(),
     )
-    key = f"{neighbours.__name__} {turns.key(source_dir)}"
+    key = f"{neighbours.__name__} {places.key(source_dir)}"
     _enter(owner, key, begin, _NOT_KNOWN)
 
 
@@ -98,7 +98,7 @@ def take(owner: object, source_dir: str, what: str) -> None:
     settings = _settings_for_turns(source_dir)
     if settings is None or _process.ALONE in os.environ:
         return
-    place = lock_place(warn)
+    place = places.lock_place(warn)
     if place is None:
         return  # it has said so
     seconds = settings.seconds_for_turn

@@ -11,13 +11,12 @@ waits for those that are inside.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build._locks import lock as _lock
-from setuptools_isolated_build._locks import places, processes, records, turns
+from setuptools_isolated_build._locks import places, processes, records
 from setuptools_isolated_build.errors import TurnError
 
 if TYPE_CHECKING:
@@ -123,8 +122,8 @@ def enter(  # noqa: PLR0913  # each is asked for by another
         ]
         lock, path = records.make(place, prefix)
         presence = Presence(place, path, lock, began)
-        line = records.line(began, path, private)
-        known = [json.dumps(lines[0]) for lines in map(records.lines, others) if lines]
+        line = records.Line.of(began, path, private).text
+        known = [said[0].text for said in map(records.lines, others) if said]
         note = processes.note(what, presence.token)
         records.append(path, note + "\n".join([line, *known, ""]))
         for other in others:
@@ -236,5 +235,7 @@ def _gate(
     if lock is None:
         holder = processes.Holder(_lock.read_note(path))
         tell(f"waiting for another build of {source_dir}: {holder}")
+        from setuptools_isolated_build._locks import turns  # most wait for nobody
+
         lock = turns.wait(path, source_dir, timeout)
     return lock

@@ -14,7 +14,7 @@ from typing import Callable
 from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._places import NAME, private_directory, user
 
-__all__ = ["acquire", "lock_place", "sweep"]
+__all__ = ["acquire", "key", "lock_place", "sweep"]
 
 _MOST_ATTEMPTS = 20
 
@@ -33,6 +33,14 @@ def acquire(path: str, timeout: float) -> _lock.Lock | None:
             if reason is not None:
                 raise PermissionError(exc.errno, reason, path) from None
     return _lock.acquire(path, timeout)
+
+
+def key(source_dir: str) -> str:
+    """Return what stands for *source_dir* in the names of lock files."""
+    import hashlib
+
+    tree = os.path.realpath(source_dir)
+    return hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
 
 
 def sweep(place: str, prefix: str) -> None:

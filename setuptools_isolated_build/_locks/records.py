@@ -9,32 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from setuptools_isolated_build._locks import lock as _lock
-from setuptools_isolated_build._locks import places, processes, turns
+from setuptools_isolated_build._locks import places, processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "Line",
     "Opened",
     "Others",
     "append",
     "is_ours",
-    "line",
     "lines",
     "live",
     "make",
     "opened",
-    "parsed",
     "prefix",
 ]
 
 _PREFIX, _RECORD = "source-", ".build"
+_KILLED = "killed"
 _NOTE = 4  # lines
 _MOST_ATTEMPTS = 100
 _JUMP = 1_000_000_000  # nanoseconds: clocks that are set go further
@@ -54,27 +53,56 @@ class Others:
 
     def __init__(
         self,
-        lines: list[dict[str, Any]],
+        lines: list[Line],
         opened: list[Opened] | None = None,
         *,
         is_lost: bool = False,
     ) -> None:
         self.opened = opened or []
-        them = [one for one in lines[1:] if "began" in one]
-        self.records = [one["path"] for one in them]
-        self.private = {path for one in them for path in one["private"]}
-        self.was_killed = any("killed" in one for one in lines)
-        self.began = min((one["began"] for one in them), default=None)
-        is_lost |= any("broken" in one for one in lines)
-        if is_lost or (
-            them and _has_jumped(one["clock"] for one in [*lines[:1], *them])
-        ):
+        them = [line for line in lines[1:] if not line.is_of_killed]
+        self.records = [line.path for line in them]
+        self.private = {path for line in them for path in line.private}
+        self.was_killed = len(them) + 1 < len(lines)
+        self.began = min((line.began for line in them), default=None)
+        if is_lost or (them and _has_jumped(line.clock for line in lines[:1] + them)):
             self.began = 0
 
     def close(self) -> None:
         """Close the records, if that has not been done."""
         for record in self.opened:
             record.close()
+
+
+class Line:
+    """What a record says of one build.
+
+    Attributes:
+        text: as it is written.
+        is_of_killed: whether it only says that one was killed.
+        began: when the build began, in nanoseconds; 0 if the line is not whole.
+        clock: the difference of two clocks at that time.
+        processes: from where ids of processes are known, see `_process_ids`.
+        path: the build's own record.
+        private: where it puts its results and its work.
+    """
+
+    def __init__(self, text: str) -> None:
+        began, clock, self.processes, self.path, *private = [
+            *text.split("\t"),
+            *("", "", "", ""),
+        ][: max(text.count("\t") + 1, 4)]
+        self.text = text
+        self.is_of_killed = text == _KILLED
+        self.began = int(began) if began.isdigit() else 0
+        self.clock = int(clock) if clock.isdigit() else 0
+        self.private = private
+
+    @classmethod
+    def of(cls, began: int, path: str, private: set[str]) -> Line:
+        """Return what a build says of itself."""
+        plain = [name for name in private if not {"\t", "\n"} & set(name)]
+        fields = (str(began), str(_clock()), _process_ids(), path, *sorted(plain))
+        return cls("\t".join(fields))
 
 
 class Opened:
@@ -120,7 +148,7 @@ def opened(paths: list[str]) -> list[Opened]:
 
 def prefix(source_dir: str) -> str:
     """Return how the names of the lock files about *source_dir* begin."""
-    return f"{_PREFIX}{turns.key(source_dir)}-"
+    return f"{_PREFIX}{places.key(source_dir)}-"
 
 
 def live(place: str, start: str) -> list[str]:
@@ -145,7 +173,7 @@ def live(place: str, start: str) -> list[str]:
         for path in found:
             if os.path.basename(path).startswith(same):
                 with contextlib.suppress(OSError):
-                    append(path, json.dumps({"killed": name}) + "\n")
+                    append(path, _KILLED + "\n")
     return [path for path in found if os.path.basename(path).startswith(start)]
 
 
@@ -169,26 +197,13 @@ def is_ours(path: str) -> bool:
     return processes.is_ours(processes.Holder(_lock.read_note(path)))
 
 
-def line(began: int, path: str, private: set[str]) -> str:
-    """Return what a build says of itself: to be read by `lines`."""
-    return json.dumps(
-        {
-            "began": began,
-            "path": path,
-            "private": sorted(private),
-            "clock": _clock(),
-            "processes": _process_ids(),
-        }
-    )
-
-
 def _is_abandoned(path: str) -> bool:
     """Whether a killed build's child has the lock, which it has inherited by a fork.
 
     It may live for days, and nobody is to wait for it.
     """
     said = lines(path)
-    if not said or said[0].get("processes") != _process_ids():
+    if not said or said[0].processes != _process_ids():
         return False  # it is in another container
     return not processes.is_alive(processes.Holder(_lock.read_note(path)).process)
 
@@ -208,21 +223,13 @@ def append(path: str, text: str) -> None:
         file.write(text)
 
 
-def lines(path: str) -> list[dict[str, Any]]:
+def lines(path: str) -> list[Line]:
     """Return what a record says; nothing if it is gone."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return parsed(file.read())
+            return [Line(text) for text in file.read().split("\n")[_NOTE:] if text]
     except OSError:
         return []
-
-
-def parsed(text: str) -> list[dict[str, Any]]:
-    """Return what a record of that *text* says."""
-    try:
-        return [json.loads(one) for one in text.split("\n")[_NOTE:] if one]
-    except ValueError:  # somebody is writing the last line
-        return [{"broken": True}]
 
 
 def _clock() -> int:

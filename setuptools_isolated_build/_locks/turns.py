@@ -16,7 +16,7 @@ from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._locks import places, processes
 from setuptools_isolated_build.errors import TurnError
 
-__all__ = ["Turn", "begin", "key", "lock_path", "wait"]
+__all__ = ["Turn", "begin", "lock_path", "wait"]
 
 _LOOK = 5.0  # seconds until it is seen that another one has the turn now
 _PREFIX, _SUFFIX = "turn-", ".lock"
@@ -58,17 +58,9 @@ class Turn:
         lock.release(unlink=True)
 
 
-def key(source_dir: str) -> str:
-    """Return what stands for *source_dir* in the names of lock files."""
-    import hashlib
-
-    tree = os.path.realpath(source_dir)
-    return hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
-
-
 def lock_path(source_dir: str, place: str) -> str:
     """Return the path of the lock file for the turns in *source_dir*."""
-    return os.path.join(place, f"{_PREFIX}{key(source_dir)}{_SUFFIX}")
+    return os.path.join(place, f"{_PREFIX}{places.key(source_dir)}{_SUFFIX}")
 
 
 def begin(
