@@ -27,7 +27,9 @@ __all__ = [
     "add",
     "began",
     "end",
+    "end_turns",
     "enter_turn",
+    "has_turn",
     "is_forked",
     "lease_of",
     "leave_turn",
@@ -149,6 +151,22 @@ def began() -> int:
     That is when this process was started, or when it has ended another build.
     """
     return max(processes.began(), _process.last_end)
+
+
+def has_turn(owner: object) -> bool:
+    """Whether *owner* has a turn."""
+    return any(not place.turn.is_presence for place in _process.places.get(owner, ()))
+
+
+def end_turns(owner: object) -> None:
+    """End the turns of *owner*, who goes on.
+
+    Before it waits for others, which may wait for its turn.
+    """
+    places = _process.places.get(owner, [])
+    for place in [place for place in places if not place.turn.is_presence]:
+        places.remove(place)
+        place.leave()
 
 
 def leave_turn(owner: object) -> None:

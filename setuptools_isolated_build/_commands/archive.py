@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _turns
+from setuptools_isolated_build import _process, _turns
 from setuptools_isolated_build._commands.egg_info import EggInfo
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools import hooks
@@ -71,12 +71,16 @@ class Archive(_Base):
             # distutils adds the suffix of an sdist.
             for name in os.listdir(staging):
                 self._check(build, os.path.join(staging, name))
+            had_turn = _process.has_turn(self.distribution)
             results.check(self.distribution, build)
             for name in os.listdir(staging):
                 path = os.path.join(staging, name)
                 _publish(build, path, os.path.join(directory, name))
         # For the commands that follow.
         _turns.enter(self.distribution, source_dir(self.distribution))
+        if had_turn:
+            what = " ".join(self.distribution.commands)
+            _turns.take(self.distribution, source_dir(self.distribution), what)
 
     def publish_by_hook(self, build: Build) -> None:
         """Let the hook's last step publish what has been built."""

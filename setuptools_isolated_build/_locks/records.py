@@ -153,7 +153,8 @@ def prefix(source_dir: str) -> str:
 
 def live(place: str, start: str) -> list[str]:
     """Return the records of the builds that go on, and remove those of killed ones."""
-    found, dead = [], []
+    found: list[str] = []
+    free: dict[str, _lock.Lock | None] = {}
     for name in sorted(os.listdir(place)):
         if not (name.startswith(_PREFIX) and name.endswith(_RECORD)):
             continue
@@ -161,20 +162,24 @@ def live(place: str, start: str) -> list[str]:
         lock = _lock.acquire(path, timeout=0)
         if lock is None and not _is_abandoned(path):
             found.append(path)
-            continue
+        else:
+            free[path] = lock
+    for path, lock in free.items():
         with contextlib.suppress(FileNotFoundError):  # it has just ended
             if os.path.getsize(path) > 0:
-                dead.append(name)
+                # First, or who looks for it in between takes it for one that ended.
+                same = path[: path.rindex("-") + 1]
+                _tell_killed(other for other in found if other.startswith(same))
             os.unlink(path)
         if lock is not None:
             lock.release()
-    for name in dead:
-        same = name[: len(start)]
-        for path in found:
-            if os.path.basename(path).startswith(same):
-                with contextlib.suppress(OSError):
-                    append(path, _KILLED + "\n")
     return [path for path in found if os.path.basename(path).startswith(start)]
+
+
+def _tell_killed(paths: Iterable[str]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            append(path, _KILLED + "\n")
 
 
 def make(place: str, start: str) -> tuple[_lock.Lock, str]:

@@ -37,11 +37,18 @@ class Waiting:
     Attributes:
         timeout: for how long, in seconds.
         warn: says in the build's output that it waits, and what else is to be said.
+        begin: ends what others may wait for.
     """
 
-    def __init__(self, timeout: float, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        warn: Callable[[str], None],
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self.timeout = timeout
         self.warn = warn
+        self.begin = begin
 
 
 def in_result(
@@ -188,6 +195,7 @@ def _is_right(
 def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
     from setuptools_isolated_build._locks import neighbours
 
+    waiting.begin()
     return neighbours.wait(directory, others.opened, waiting.timeout, waiting.warn)
 
 

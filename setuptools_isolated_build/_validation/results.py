@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 from setuptools_isolated_build import _process
@@ -49,7 +50,8 @@ def check(dist: Distribution, build: Build | None) -> None:
         return
     timeout = (build.settings if build else Settings()).seconds_for_turn
     tree = build.tree if build else None
-    path = doubts.in_result(dist, tree, presence, doubts.Waiting(timeout, warn))
+    waiting = doubts.Waiting(timeout, warn, partial(_process.end_turns, dist))
+    path = doubts.in_result(dist, tree, presence, waiting)
     if path is not None:
         _repeat(path, source_dir(dist), presence.place, timeout, dist)
 
@@ -70,7 +72,9 @@ def replaces_failure(
     if is_its_own or is_success or ALONE in os.environ:
         return False
     directory = os.getcwd() if dist is None else source_dir(dist)
-    path = doubts.after_failure(directory, presence, doubts.Waiting(timeout, warn))
+    owner = _process.SETUP_PHASE if dist is None else dist
+    waiting = doubts.Waiting(timeout, warn, partial(_process.end_turns, owner))
+    path = doubts.after_failure(directory, presence, waiting)
     if path is None or not _can_be_repeated(dist):
         return False
     warn(f"this build has failed ({type(exc).__name__}: {exc})")
