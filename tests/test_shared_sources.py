@@ -222,19 +222,32 @@ FAILING = WRITING + textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("backend", [harness.SETUPTOOLS, harness.OUR_BACKEND])
+READS_IT = (
+    'if os.environ["WHO"] == "reader":\n'
+    '    exec(open("p/made.py").read(), found := {}); found["second"]'
+)
+
+
+@pytest.mark.parametrize(
+    ("backend", "before"),
+    [
+        (harness.SETUPTOOLS, ""),
+        (harness.OUR_BACKEND, ""),
+        # Before its setup() is called: our backend knows of the build by then.
+        (harness.OUR_BACKEND, READS_IT),
+    ],
+)
 def test_a_build_that_fails(
-    backend, project, plugged, start, meeting, telling, tmp_path
+    backend, before, project, plugged, start, meeting, telling, tmp_path
 ):
-    """Of what another one is writing, in its commands."""
+    """Of what another one is writing: in its commands, or in setup.py."""
     plugged = replace(plugged, backend=backend)
-    source = project({**FILES, "setup.py": FAILING.format(before="")})
+    source = project({**FILES, "setup.py": FAILING.format(before=before)})
     step = {"STEP": "build_py"}
     rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": "slowly"})
     assert meeting.arrival() == "half-written"
-    reader = start(
-        plugged, source, "wheel", "reader", {**step, **telling, "WRITES": "not"}
-    )
+    variables = {**step, **telling, "WRITES": "not"}
+    reader = start(plugged, source, "wheel", "reader", variables)
     assert meeting.arrival() == "waits"
     meeting.let_go("waits")
     meeting.let_go("half-written")
@@ -243,29 +256,6 @@ def test_a_build_that_fails(
     assert reader.status == 0, output
     assert AGAIN in output
     assert made(tmp_path / "reader") == WHOLE
-
-
-def test_a_setup_py_that_fails(project, plugged, start, meeting, telling, tmp_path):
-    """By our backend, which knows of the build before setup.py is run."""
-    plugged = replace(plugged, backend=harness.OUR_BACKEND)
-    before = (
-        'if os.environ["WHO"] == "reader":\n'
-        '    exec(open("p/made.py").read(), found := {}); found["second"]'
-    )
-    source = project({**FILES, "setup.py": FAILING.format(before=before)})
-    step = {"STEP": "build_py"}
-    rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": "slowly"})
-    assert meeting.arrival() == "half-written"
-    reader = start(
-        plugged, source, "wheel", "reader", {**step, **telling, "WRITES": "not"}
-    )
-    assert meeting.arrival() == "waits"
-    meeting.let_go("waits")
-    meeting.let_go("half-written")
-    rival.finish(60)
-    output = reader.finish(60)
-    assert reader.status == 0, output
-    assert AGAIN in output
 
 
 def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
