@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from setuptools_isolated_build._trees.tree import BuildTree
 
-__all__ = ["are_equal", "copies", "in_tree_outputs", "newest", "outputs"]
+__all__ = ["are_equal", "compiled", "copies", "in_tree_outputs", "newest", "outputs"]
 
 _CHUNK = 1 << 20  # bytes
 
@@ -42,6 +42,15 @@ def newest(
         for copy, source in copies(dist, tree)
         if os.stat(copy).st_mtime >= second
     ]
+
+
+def compiled(dist: Distribution) -> Iterator[str]:
+    """Find the sources of extension modules and libraries; mypyc's are in build/."""
+    named = [extension.sources for extension in dist.ext_modules or ()]
+    named += [library["sources"] for _, library in dist.libraries or ()]
+    for paths in named:
+        for path in paths:
+            yield os.path.realpath(os.path.join(source_dir(dist), path))
 
 
 def outputs(dist: Distribution, tree: BuildTree | None) -> set[str]:

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Callable
 from setuptools_isolated_build._setuptools.distribution import source_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from setuptools import Distribution
 
     from setuptools_isolated_build._locks.neighbours import Presence
@@ -38,17 +36,21 @@ class Waiting:
         timeout: for how long, in seconds.
         warn: says in the build's output that it waits, and what else is to be said.
         begin: ends what others may wait for.
+        is_alone: whether others wait for this build, and nobody else begins.
     """
 
     def __init__(
         self,
         timeout: float,
         warn: Callable[[str], None],
-        begin: Callable[[], None] = lambda: None,
+        begin: Callable[[], None],
+        *,
+        is_alone: bool,
     ) -> None:
         self.timeout = timeout
         self.warn = warn
         self.begin = begin
+        self.is_alone = is_alone
 
 
 def in_result(
@@ -72,12 +74,13 @@ def in_result(
     if others.began is None:
         recent = copies.newest(dist, tree, presence.began - _BEFORE)
         if recent or presence.sources:
-            doubt = _changed_alone(recent, presence)
+            doubt = _changed_alone(recent, presence, waiting)
     with closing(presence.stop()) as others:
         if others.began is not None:
             return _among(others, dist, tree, presence, waiting)
-    if doubt is not None:
-        waiting.warn(f"{doubt}: changed while it was built from, though by no build")
+    if doubt is None or waiting.is_alone:
+        return doubt  # of a build that has come to the gate, or will come to it
+    waiting.warn(f"{doubt}: changed while it was built from, though by no build")
     return None
 
 
@@ -95,9 +98,9 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
     from setuptools_isolated_build._validation import changes
 
     tree = os.path.realpath(directory)
-    if presence.others().began is None and any(
-        changes.since(tree, presence.began, set())
-    ):
+    if presence.others().began is None:
+        if not any(changes.since(tree, presence.began, set())):
+            return None
         _wait_for_somebody(presence)
     with closing(presence.stop()) as others:
         if others.began is None:
@@ -108,7 +111,9 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
         return min(changed, default=None)
 
 
-def _changed_alone(recent: list[tuple[str, str]], presence: Presence) -> str | None:
+def _changed_alone(
+    recent: list[tuple[str, str]], presence: Presence, waiting: Waiting
+) -> str | None:
     """Return a file that has changed since it was read, once nobody writes to it.
 
     It may be of a build whose setup.py has not come to the plugin yet. That one is
@@ -132,7 +137,8 @@ def _changed_alone(recent: list[tuple[str, str]], presence: Presence) -> str | N
         while changes.is_being_written(path) and time.monotonic() < deadline:
             time.sleep(_LOOK)
         if changes.is_being_written(path) or not is_right():
-            _wait_for_somebody(presence)
+            if not waiting.is_alone:
+                _wait_for_somebody(presence)
             return path
     return None
 
@@ -157,7 +163,9 @@ def _among(
     copied: dict[str, list[str]] = {}
     for copy, source in copies.copies(dist, tree):
         copied.setdefault(os.path.realpath(source), []).append(copy)
-    private = _without_sources(sources.products(dist), {*copied, *_compiled(dist)})
+    private = _without_sources(
+        sources.products(dist), {*copied, *copies.compiled(dist)}
+    )
     if not _changed(directory, others, private) and not _have_changed(copied, others):
         return None
     was_killed = _wait(directory, others, waiting)
@@ -205,15 +213,6 @@ def _changed(directory: str, others: Others, private: set[str]) -> set[str]:
     tree = os.path.realpath(directory)
     found = changes.since(tree, others.began or 0, others.private | private)
     return {os.path.realpath(path) for path in found}
-
-
-def _compiled(dist: Distribution) -> Iterator[str]:
-    """Find the sources of extension modules and libraries; mypyc's are in build/."""
-    named = [extension.sources for extension in dist.ext_modules or ()]
-    named += [library["sources"] for _, library in dist.libraries or ()]
-    for paths in named:
-        for path in paths:
-            yield os.path.realpath(os.path.join(source_dir(dist), path))
 
 
 def _without_sources(private: set[str], sources: set[str]) -> set[str]:

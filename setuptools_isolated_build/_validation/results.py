@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from setuptools_isolated_build._settings import Settings
 from setuptools_isolated_build._setuptools import hooks
 from setuptools_isolated_build._setuptools.distribution import source_dir
 from setuptools_isolated_build._setuptools.output import warn
-from setuptools_isolated_build._validation import doubts
+from setuptools_isolated_build._validation import changes, doubts
 from setuptools_isolated_build.errors import IsolatedBuildError, SourceTreeError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = ["check", "replaces_failure"]
 
 # By the hooks that ask for requirements, which setup.py has stated before.
 _ONLY_ASKED = ["egg_info"]
+_MOST_ATTEMPTS, _MOST_FAILURES = 30, 3
+_ONCE_MORE = 75  # the status of a fresh process that could not be sure
 _REMEDY = "build again, or set take-turns = true"
 
 
@@ -50,8 +53,10 @@ def check(dist: Distribution, build: Build | None) -> None:
         return
     timeout = (build.settings if build else Settings()).seconds_for_turn
     tree = build.tree if build else None
-    waiting = doubts.Waiting(timeout, warn, partial(_process.end_turns, dist))
-    path = doubts.in_result(dist, tree, presence, waiting)
+    path = doubts.in_result(dist, tree, presence, _waiting(dist, timeout))
+    if path is not None and ALONE in os.environ:
+        warn(f"{path}: a build that begins has written it, so this is done once more")
+        raise SystemExit(_ONCE_MORE)
     if path is not None:
         _repeat(path, source_dir(dist), presence.place, timeout, dist)
 
@@ -72,14 +77,18 @@ def replaces_failure(
     if is_its_own or is_success or ALONE in os.environ:
         return False
     directory = os.getcwd() if dist is None else source_dir(dist)
-    owner = _process.SETUP_PHASE if dist is None else dist
-    waiting = doubts.Waiting(timeout, warn, partial(_process.end_turns, owner))
+    waiting = _waiting(dist or _process.SETUP_PHASE, timeout)
     path = doubts.after_failure(directory, presence, waiting)
     if path is None or not _can_be_repeated(dist):
         return False
     warn(f"this build has failed ({type(exc).__name__}: {exc})")
     _repeat(path, directory, presence.place, timeout, dist)
     return True
+
+
+def _waiting(owner: object, timeout: float) -> doubts.Waiting:
+    begin = partial(_process.end_turns, owner)
+    return doubts.Waiting(timeout, warn, begin, is_alone=ALONE in os.environ)
 
 
 def _can_be_repeated(dist: Distribution | None) -> bool:
@@ -96,7 +105,7 @@ def _repeat(
     from setuptools_isolated_build._validation import again
 
     cause = "another build was writing it while this one was at work"
-    if ALONE in os.environ or not _can_be_repeated(dist):
+    if not _can_be_repeated(dist):
         raise SourceTreeError(path, cause, _REMEDY)
     warn(f"{path}: {cause}, so this one is done once more, alone")
     # Others may wait for them, and are waited for here.
@@ -105,13 +114,33 @@ def _repeat(
     call = hooks.running_call()
     with neighbours.alone(directory, place, timeout, warn):
         if call is None:
-            raise SystemExit(again.run_by_hand(directory, {ALONE: "1"}))
-        status = _run_hook(call, directory)
-    if status != 0:
+            run = partial(again.run_by_hand, directory, {ALONE: "1"})
+        else:
+            run = partial(_run_hook, call, directory)
+        status = _until_nobody_writes(run, directory)
+    if call is None or status != 0:
         msg = f"error: {directory}: the build has failed alone, too (status {status})"
-        raise SystemExit(msg)
+        raise SystemExit(msg if status else 0)
     if call.name.startswith("build_"):
         hooks.publish_with(call.result_directory, _publisher(place, timeout))
+
+
+def _until_nobody_writes(run: Callable[[], int], directory: str) -> int:
+    """Call *run* until nobody has written to what it reads; return its status.
+
+    Builds that come to the gate have run their setup.py by then, and it may write. They
+    come to an end, since they wait there.
+    """
+    failures = 0
+    for _ in range(_MOST_ATTEMPTS):
+        began = time.time_ns()
+        status = run()
+        if status != _ONCE_MORE:
+            failures += 1
+            written = changes.since(os.path.realpath(directory), began, set())
+            if not status or failures == _MOST_FAILURES or not any(written):
+                return status
+    return status
 
 
 def _run_hook(call: Call, directory: str) -> int:

@@ -1,0 +1,92 @@
+"""What has changed in a source tree, and what is being written there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from setuptools_isolated_build._validation import changes
+
+SECOND = 1_000_000_000
+OPEN = """
+import sys
+file = open(sys.argv[1], sys.argv[2])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("ctime", "room"),
+    [
+        (1_700_000_002 * SECOND, 2 * SECOND),  # FAT
+        (1_700_000_003 * SECOND, SECOND),
+        (1_700_000_003 * SECOND + 5, 10_000_000),
+    ],
+)
+def test_file_systems_that_round(ctime, room):
+    """A file may have been changed later than its time says, by what was cut off."""
+    found = SimpleNamespace(st_mtime_ns=1_700_000_001 * SECOND, st_ctime_ns=ctime)
+    assert changes.last_change(found) == ctime + room
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("p/old.py", ".git/index", "p/__pycache__/old.pyc", "out/x.whl"):
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).touch()
+    for name in ("venv/pyvenv.cfg", "venv/lib.py", "root/CACHEDIR.TAG", "root/new.py"):
+        (tmp_path / "tree" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "tree" / name).touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "linked.py").touch()
+    (tmp_path / "tree" / "p" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "tree" / "p" / "circle").symlink_to(tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+def names(tree, moment, private=()):
+    found = changes.since(str(tree), moment, set(map(str, private)))
+    return sorted(os.path.basename(path) for path in found)
+
+
+def test_what_is_read(tree):
+    """All but what nobody reads, through links too."""
+    assert names(tree, 0, [tree / "out"]) == ["linked.py", "old.py"]
+    assert names(tree, 0) == ["linked.py", "old.py", "x.whl"]
+
+
+def test_nothing_has_changed(tree):
+    later = (tree / "p" / "old.py").stat().st_ctime_ns + SECOND
+    assert names(tree, later) == []
+    os.utime(tree / "p" / "old.py", ns=(later, later))
+    assert names(tree, later) == ["old.py"]
+
+
+def test_a_time_that_was_set_back(tree):
+    """The system's own time cannot be set."""
+    moment = (tree / "p" / "old.py").stat().st_ctime_ns
+    os.utime(tree / "p" / "old.py", (1, 1))
+    assert "old.py" in names(tree, moment)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+@pytest.mark.parametrize(("mode", "is_written"), [("a", True), ("r", False)])
+def test_who_has_it_open(tmp_path, mode, is_written):
+    path = tmp_path / "file"
+    path.touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", OPEN, str(path), mode],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        assert changes.is_being_written(str(path)) == is_written
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert not changes.is_being_written(str(path))
+    assert not changes.is_being_written(str(tmp_path / "missing"))
