@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import textwrap
@@ -57,10 +58,16 @@ def test_three_killed_together(
 
 
 def turn_locks(tmp_path: Path) -> list[Path]:
-    """Return the lock files of turns that builds have opened, which must be some."""
-    lines = (tmp_path / "turns").read_text().splitlines()
-    assert lines
-    return list(map(Path, lines))
+    """Return the lock files of turns in this test's trees, which must be some.
+
+    Whoever begins a turn looks at all that lie there, also at those of other builds.
+    """
+    paths = map(os.fsencode, tmp_path.iterdir())
+    own = {f"turn-{hashlib.sha256(path).hexdigest()[:16]}.lock" for path in paths}
+    opened = map(Path, (tmp_path / "turns").read_text().splitlines())
+    found = [path for path in opened if path.name in own]
+    assert found
+    return found
 
 
 @pytest.fixture

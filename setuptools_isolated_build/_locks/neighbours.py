@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Presence", "alone", "enter", "wait"]
 
-_GATE = "gate.lock"
 _LOOK = 0.5  # seconds
 _SHORTLY = 1.0  # seconds: who begins has gone through the gate by then
 
@@ -222,7 +221,7 @@ def _gate(
     tell: Callable[[str], None],
 ) -> _lock.Lock | None:
     """Return the lock of the gate, or None for a part of a build that is inside."""
-    path = os.path.join(place, prefix + _GATE)
+    path = os.path.join(place, prefix + records.GATE)
     lock = places.acquire(path, timeout=0)
     if lock is None:
         holder = processes.Holder(_lock.read_note(path))

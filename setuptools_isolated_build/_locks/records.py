@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "GATE",
     "Line",
     "Opened",
     "Others",
@@ -32,6 +33,7 @@ __all__ = [
     "prefix",
 ]
 
+GATE = "gate.lock"
 _PREFIX, _RECORD = "source-", ".build"
 _KILLED = "killed"
 _NOTE = 4  # lines
@@ -68,7 +70,6 @@ class Others:
             self.began = 0
 
     def close(self) -> None:
-        """Close the records, if that has not been done."""
         for record in self.opened:
             record.close()
 
@@ -156,10 +157,14 @@ def live(place: str, start: str) -> list[str]:
     found: list[str] = []
     free: dict[str, _lock.Lock | None] = {}
     for name in sorted(os.listdir(place)):
-        if not (name.startswith(_PREFIX) and name.endswith(_RECORD)):
+        if not (name.startswith(_PREFIX) and name.endswith((_RECORD, GATE))):
             continue
         path = os.path.join(place, name)
         lock = _lock.acquire(path, timeout=0)
+        if name.endswith(GATE):  # of one that was killed in it, or in use
+            if lock is not None:
+                lock.release(unlink=True)
+            continue
         if lock is None and not _is_abandoned(path):
             found.append(path)
         else:
@@ -183,12 +188,7 @@ def _tell_killed(paths: Iterable[str]) -> None:
 
 
 def make(place: str, start: str) -> tuple[_lock.Lock, str]:
-    """Make a record, and return its lock and its path.
-
-    Raises:
-        LocksUnavailableError: the file system of *place* has no locks.
-        OSError: it cannot be made.
-    """
+    """Make a record, and return its lock and its path; errors as `lock.acquire`."""
     for _ in range(_MOST_ATTEMPTS):
         path = os.path.join(place, start + os.urandom(6).hex() + _RECORD)
         lock = places.acquire(path, timeout=0)

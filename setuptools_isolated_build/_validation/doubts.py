@@ -116,8 +116,7 @@ def _changed_alone(
 ) -> str | None:
     """Return a file that has changed since it was read, once nobody writes to it.
 
-    It may be of a build whose setup.py has not come to the plugin yet. That one is
-    waited for: then this build has not been alone.
+    It may be of a build whose setup.py has not come to the plugin yet: wait for that.
     """
     from setuptools_isolated_build._validation import changes, copies
 
@@ -240,10 +239,7 @@ def _has_changed(directory: str, others: Others) -> bool:
 def _missing(
     copied: dict[str, list[str]], outputs: set[str], others: Others
 ) -> str | None:
-    """Return a file that was copied and is not there any more, if it was a source.
-
-    What was made in the build tree never was there; its directory may tell.
-    """
+    """Return a file that was copied and is not there any more, if it was a source."""
     for source, its_copies in copied.items():
         if (
             not os.path.lexists(source)
