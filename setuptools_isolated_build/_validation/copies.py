@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build._setuptools.distribution import source_dir
+from setuptools_isolated_build._validation import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,17 +91,18 @@ def in_tree_outputs(dist: Distribution) -> set[str]:
 
 
 def are_equal(copy: str, source: str) -> bool:
-    """Whether both are files of the same contents."""
+    """Whether both are files of the same contents, and nobody has written meanwhile."""
+    before = changes.state(source)
     try:
         with open(copy, "rb") as one, open(source, "rb") as other:
-            while True:
-                chunk = one.read(_CHUNK)
-                if chunk != other.read(_CHUNK):
-                    return False
+            while (chunk := one.read(_CHUNK)) == other.read(_CHUNK):
                 if not chunk:
-                    return True
+                    break
+            else:
+                return False
     except OSError:
         return False
+    return changes.state(source) == before and not changes.is_being_written(source)
 
 
 def _in_build_lib(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, str]]:
