@@ -174,7 +174,7 @@ def leave_turn(owner: object) -> None:
     places = _process.places.pop(owner, ())
     for place in places:
         place.leave()
-    if places:
+    if any(place.turn.is_presence and not place.turn.goes_on for place in places):
         _process.last_end = time.time_ns()
 
 

@@ -43,13 +43,13 @@ def key(source_dir: str) -> str:
     return hashlib.sha256(os.fsencode(tree)).hexdigest()[:16]
 
 
-def sweep(place: str, prefix: str) -> None:
-    """Remove the lock files of that *prefix* that killed builds have left.
+def sweep(place: str, prefix: str, suffix: str = "") -> None:
+    """Remove the lock files of such names that killed builds have left.
 
     Only for those whose holders unlink them at their end: others may be waited for.
     """
     for name in os.listdir(place):
-        if not name.startswith(prefix):
+        if not (name.startswith(prefix) and name.endswith(suffix)):
             continue
         with contextlib.suppress(OSError, _lock.LocksUnavailableError):
             found = _lock.acquire(os.path.join(place, name), timeout=0)

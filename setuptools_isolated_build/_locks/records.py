@@ -154,17 +154,14 @@ def prefix(source_dir: str) -> str:
 
 def live(place: str, start: str) -> list[str]:
     """Return the records of the builds that go on, and remove those of killed ones."""
+    places.sweep(place, _PREFIX, GATE)
     found: list[str] = []
     free: dict[str, _lock.Lock | None] = {}
     for name in sorted(os.listdir(place)):
-        if not (name.startswith(_PREFIX) and name.endswith((_RECORD, GATE))):
+        if not (name.startswith(_PREFIX) and name.endswith(_RECORD)):
             continue
         path = os.path.join(place, name)
         lock = _lock.acquire(path, timeout=0)
-        if name.endswith(GATE):  # of one that was killed in it, or in use
-            if lock is not None:
-                lock.release(unlink=True)
-            continue
         if lock is None and not _is_abandoned(path):
             found.append(path)
         else:

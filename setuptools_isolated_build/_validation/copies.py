@@ -41,14 +41,14 @@ def newest(
     return [
         (copy, source)
         for copy, source in copies(dist, tree)
-        if os.stat(copy).st_mtime >= second
+        if os.lstat(copy).st_mtime >= second  # it may be a link that leads nowhere
     ]
 
 
 def compiled(dist: Distribution) -> Iterator[str]:
     """Find the sources of extension modules and libraries; mypyc's are in build/."""
     named = [extension.sources for extension in dist.ext_modules or ()]
-    named += [library["sources"] for _, library in dist.libraries or ()]
+    named += [library.get("sources", ()) for _, library in dist.libraries or ()]
     for paths in named:
         for path in paths:
             yield os.path.realpath(os.path.join(source_dir(dist), path))
