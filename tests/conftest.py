@@ -288,3 +288,11 @@ def telling(tmp_path):
     path.mkdir()
     (path / "sitecustomize.py").write_text(harness.Meeting.WHEN_IT_WAITS)
     return {"PYTHONPATH": str(path)}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    """A directory of this user's alone, for build trees."""
+    path = tmp_path / "root"
+    path.mkdir(0o700)
+    return str(path)

@@ -541,6 +541,24 @@ class Meeting:
         self._server.close()
 
 
+# A setup.py whose build_py meets the test when it is done, if WHO names it.
+MEETING_SETUP_PY = Meeting.CODE + textwrap.dedent(
+    """
+    import os
+    from setuptools import setup
+    from setuptools.command.build_py import build_py
+
+    class meeting_build_py(build_py):
+        def run(self):
+            super().run()
+            if "WHO" in os.environ:
+                meet(os.environ["WHO"])
+
+    setup(name="n", version="1", packages=["p"], cmdclass={"build_py": meeting_build_py})
+    """
+)
+
+
 @contextlib.contextmanager
 def many(runs: list[Run]) -> Iterator[list[Run]]:
     """Let *runs* run in the block, and reap all of them whatever happens in it."""

@@ -16,20 +16,7 @@ import pytest
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="by the means of POSIX")
 
 NOBODY = 65534
-SETUP_PY = (
-    harness.Meeting.CODE
-    + """
-import os
-from setuptools import setup
-from setuptools.command.build_py import build_py
-class meeting_build_py(build_py):
-    def run(self):
-        super().run()
-        if "WHO" in os.environ:
-            meet(os.environ["WHO"])
-setup(name="n", version="1", packages=["p"], cmdclass={"build_py": meeting_build_py})
-"""
-)
+SETUP_PY = harness.MEETING_SETUP_PY
 FILES = {"setup.py": SETUP_PY, "p/__init__.py": ""}
 OWN = f"setuptools-isolated-build-{harness.user()}"
 # Names that build trees have, or had, and what is in them.

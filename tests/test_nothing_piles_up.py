@@ -14,22 +14,7 @@ import remains
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
 MEETING = harness.Meeting.CODE
-MEETS = MEETING + textwrap.dedent(
-    """
-    import os
-    from setuptools import setup
-    from setuptools.command.build_py import build_py
-    from setuptools.command.egg_info import egg_info
-
-    class meeting_build_py(build_py):
-        def run(self):
-            super().run()
-            if "WHO" in os.environ:
-                meet(os.environ["WHO"])
-
-    setup(name="n", version="1", packages=["p"], cmdclass={"build_py": meeting_build_py})
-    """
-)
+MEETS = harness.MEETING_SETUP_PY
 FILES = {"setup.py": MEETS, "p/__init__.py": ""}
 TURNS = "[tool.setuptools-isolated-build]\ntake-turns = true\n"
 

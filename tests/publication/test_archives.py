@@ -18,13 +18,6 @@ from wheel.wheelfile import WheelFile
 
 
 @pytest.fixture
-def root(tmp_path):
-    path = tmp_path / "root"
-    path.mkdir(0o700)
-    return str(path)
-
-
-@pytest.fixture
 def wheel(tmp_path):
     """A whole wheel of two modules."""
     path = str(tmp_path / "n-1-py3-none-any.whl")

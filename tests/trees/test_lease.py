@@ -18,13 +18,6 @@ fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork
 
 
 @pytest.fixture
-def root(tmp_path):
-    path = tmp_path / "root"
-    path.mkdir(0o700)
-    return str(path)
-
-
-@pytest.fixture
 def lease(root):
     """Lease in *root*; what is not ended is ended after the test."""
     made = []
