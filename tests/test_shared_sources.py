@@ -100,6 +100,39 @@ def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
     assert AGAIN in output
 
 
+ALONE = """
+import os, sys
+from setuptools_isolated_build._locks import neighbours, places
+place = places.lock_place(print)
+with neighbours.alone(os.getcwd(), place, 60, lambda text: print(text, flush=True)):
+    print("alone")
+"""
+
+
+def test_the_writer_stands_at_the_gate(begin, plugged, meeting, telling, tmp_path):
+    """It has written before it could be known, and cannot come in to be known."""
+    rival = begin("rival", "slowly", "setup.py")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "setup.py")
+    assert meeting.arrival() == "copied"
+    variables = {**meeting.variables, **telling}
+    command = [str(plugged.python), "-c", ALONE]
+    single = plugged.start(command, tmp_path / "project", variables)
+    with harness.many([single]):
+        assert meeting.arrival() == "waits"  # with the gate in hand
+        meeting.let_go("waits")
+        meeting.let_go("half-written")
+        meeting.let_go("copied")
+        assert meeting.arrival() == "copied"
+        meeting.let_go("copied")
+        output = reader.finish(60)
+        assert reader.status == 0, output
+        assert single.finish(60).endswith("alone\n")
+    rival.finish(60)
+    assert AGAIN in output
+    assert made(tmp_path / "reader") == WHOLE
+
+
 def test_without_the_plugin(begin, plain, meeting, tmp_path):
     """The same steps, without the plugin: half a file is shipped."""
     rival = begin("rival", "slowly", "build_py", environment=plain)

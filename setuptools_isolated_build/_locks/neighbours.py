@@ -63,6 +63,14 @@ class Presence:
         """Return the builds that have run beside this one until now."""
         return records.Others(records.lines(self._path))
 
+    def is_waited_for(self) -> bool:
+        """Whether somebody keeps the gate: to be alone, or to come in just now."""
+        path = self._path[: self._path.rindex("-") + 1] + records.GATE
+        gate = places.acquire(path, timeout=0)
+        if gate is not None:
+            gate.release(unlink=True)
+        return gate is None
+
     def stop(self) -> records.Others:
         """Let go those who wait for this build, which writes nothing any more.
 

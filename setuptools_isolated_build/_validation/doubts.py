@@ -75,10 +75,11 @@ def in_result(
         recent = copies.newest(dist, tree, presence.began - _BEFORE)
         if recent or presence.sources:
             doubt = _changed_alone(recent, presence, waiting)
+    is_waited_for = doubt is not None and presence.is_waited_for()
     with closing(presence.stop()) as others:
         if others.began is not None:
             return _among(others, dist, tree, presence, waiting)
-    if doubt is None or waiting.is_alone:
+    if doubt is None or waiting.is_alone or is_waited_for:
         return doubt  # of a build that has come to the gate, or will come to it
     waiting.warn(f"{doubt}: changed while it was built from, though by no build")
     return None
@@ -87,24 +88,19 @@ def in_result(
 def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str | None:
     """Return a file that another build may have been writing when this one failed.
 
-    Args:
-        directory: the source tree.
-        presence: what others know of the build. It ends.
-        waiting: how to wait for other builds.
-
-    Raises:
-        TurnError: another build has gone on for too long.
+    Arguments and errors as for `in_result`; *directory* is the source tree.
     """
     from setuptools_isolated_build._validation import changes
 
     tree = os.path.realpath(directory)
     if presence.others().began is None:
-        if not any(changes.since(tree, presence.began, set())):
+        written = next(changes.since(tree, presence.began, set()), None)
+        if written is None or not _has_company(presence):
             return None
-        _wait_for_somebody(presence)
+        if presence.others().began is None:
+            presence.stop().close()
+            return written  # of a build that has come to the gate
     with closing(presence.stop()) as others:
-        if others.began is None:
-            return None
         changed = _changed(directory, others, set())
         if changed:
             _wait(directory, others, waiting)
@@ -124,28 +120,32 @@ def _changed_alone(
         is_changed = changes.changed(source, presence.began)
         return not is_changed or copies.are_equal(copy, source)
 
-    copied = {
-        s: partial(is_as_read, copy, s) for copy, s in recent if os.path.exists(s)
-    }
-    compiled = {
-        path: partial(lambda path, then: changes.state(path) == then, path, then)
-        for path, then in presence.sources.items()
-    }
+    def is_as_compiled(source: str) -> bool:
+        return changes.state(source) == presence.sources[source]
+
+    checks = [(s, partial(is_as_read, copy, s)) for copy, s in recent]
+    checks += [(s, partial(is_as_compiled, s)) for s in presence.sources]
     deadline = time.monotonic() + _LONGEST
-    for path, is_right in (*copied.items(), *compiled.items()):
+    for path, is_right in checks:
+        if not os.path.exists(path):
+            continue  # it was made in the build tree
         while changes.is_being_written(path) and time.monotonic() < deadline:
             time.sleep(_LOOK)
         if changes.is_being_written(path) or not is_right():
             if not waiting.is_alone:
-                _wait_for_somebody(presence)
+                _has_company(presence)
             return path
     return None
 
 
-def _wait_for_somebody(presence: Presence) -> None:
+def _has_company(presence: Presence) -> bool:
+    """Whether another build begins, or waits for this one, before long."""
     deadline = time.monotonic() + _TO_BEGIN
-    while presence.others().began is None and time.monotonic() < deadline:
+    while presence.others().began is None and not presence.is_waited_for():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(_LOOK)
+    return True
 
 
 def _among(
