@@ -1,0 +1,37 @@
+"""Whether a lone build waits for one that has not come to the plugin yet."""
+
+from __future__ import annotations
+
+import pytest
+from setuptools_isolated_build._locks.records import Line, Others
+from setuptools_isolated_build._validation import doubts
+
+
+class Presence:
+    """Of a build beside which another one is known, or stands at the gate, later."""
+
+    def __init__(self, *, known_at=None, waits_at=None):
+        self.known_at, self.waits_at = known_at, waits_at
+        self.looks = 0
+
+    def others(self):
+        self.looks += 1
+        own = Line.of(1, "own", set())
+        return Others([own, own] if self.looks == self.known_at else [own])
+
+    def is_waited_for(self):
+        return self.looks == self.waits_at
+
+
+@pytest.mark.parametrize(
+    ("later", "has_company"),
+    [({"known_at": 4}, True), ({"waits_at": 4}, True), ({}, False)],
+)
+def test_who_comes_later(later, has_company, monkeypatch):
+    """It looks again until somebody is there, or until that has taken too long."""
+    monkeypatch.setattr(doubts, "_LOOK", 0.001)
+    if not has_company:
+        monkeypatch.setattr(doubts, "_TO_BEGIN", 0.02)
+    presence = Presence(**later)
+    assert doubts._has_company(presence) == has_company
+    assert presence.looks >= 4
