@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 import zipfile
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ WRITING = harness.Meeting.CODE + textwrap.dedent(
             file.write("first = 1" + os.linesep)
             file.flush()
             if os.environ.get("WRITES") == "slowly":
-                meet("half-written")
+                meet(os.environ.get("NAME", "half-written"))
             file.write("second = 2" + os.linesep)
         os.replace(target, path)
         if os.environ.get("WRITES") == "whole":
@@ -36,13 +37,23 @@ SETUP = WRITING + textwrap.dedent(
     from setuptools import setup
     from setuptools.command.build_py import build_py
     from setuptools.command.egg_info import egg_info
+    from setuptools.command.sdist import sdist
 
     class own_build_py(build_py):
         def run(self):
             write("build_py", "p/made.py")
+            if os.environ.get("WRITES") == "for a while":
+                open("p/passing.py", "w").close()
+                meet("written")
+                os.unlink("p/passing.py")
             super().run()
             if os.environ.get("WRITES") == "not":
                 meet("copied")
+
+    class own_sdist(sdist):
+        def make_release_tree(self, *args):
+            super().make_release_tree(*args)
+            meet("copied")
 
     class own_egg_info(egg_info):
         def run(self):
@@ -50,7 +61,8 @@ SETUP = WRITING + textwrap.dedent(
             super().run()
 
     setup(name="n", version="1", packages=["p"],
-          cmdclass={"build_py": own_build_py, "egg_info": own_egg_info})
+          cmdclass={"build_py": own_build_py, "egg_info": own_egg_info,
+                    "sdist": own_sdist})
     """
 )
 FILES = {
@@ -133,6 +145,29 @@ def test_the_writer_stands_at_the_gate(begin, plugged, meeting, telling, tmp_pat
     assert made(tmp_path / "reader") == WHOLE
 
 
+def test_one_begins_while_another_is_alone(begin, meeting, tmp_path):
+    """Its setup.py has run before it comes to the gate: then it is done once more."""
+    rival = begin("rival", "slowly", "build_py")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    rival.kill_session()
+    rival.finish(60)
+    third = begin("third", "slowly", "setup.py", NAME="half-written by the third")
+    assert meeting.arrival() == "half-written by the third"
+    meeting.let_go("copied")
+    assert meeting.arrival() == "copied"  # alone, and half of what the third one writes
+    meeting.let_go("copied")
+    meeting.let_go("half-written by the third")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    output = reader.finish(60)
+    third.finish(60)
+    assert (reader.status, third.status) == (0, 0), output
+    assert "a build that begins has written it" in output
+    assert made(tmp_path / "reader") == WHOLE
+
+
 def test_without_the_plugin(begin, plain, meeting, tmp_path):
     """The same steps, without the plugin: half a file is shipped."""
     rival = begin("rival", "slowly", "build_py", environment=plain)
@@ -176,6 +211,52 @@ def test_equal_contents(begin, meeting, tmp_path):
     assert (rival.status, reader.status) == (0, 0), output
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN not in output
+
+
+def test_an_sdist_is_packed_from_copies(begin, meeting, tmp_path):
+    """From links it would be packed as another build has left it by then: half."""
+    reader = begin("reader", "not", "build_py", "sdist")
+    assert meeting.arrival() == "copied"
+    rival = begin("rival", "slowly", "build_py")
+    assert meeting.arrival() == "half-written"
+    meeting.let_go("copied")
+    # It waits for the rival when it has packed.
+    wait_for(tmp_path / "reader", "*/*.tar.gz")
+    meeting.let_go("half-written")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    (sdist,) = (tmp_path / "reader").iterdir()
+    contents = {name: data for name, *_, data in harness.archive_contents(sdist)}
+    assert contents["n-1/p/made.py"].decode() == WHOLE
+
+
+def wait_for(directory, pattern):
+    for _ in range(6000):
+        if any(path.stat().st_size for path in directory.glob(pattern)):
+            return
+        time.sleep(0.01)
+    pytest.fail(f"no {pattern} in {directory}")
+
+
+def test_a_file_that_was_there_for_a_while(begin, meeting, tmp_path):
+    """A rival has made it and takes it away: it is no module of the project."""
+    rival = begin("rival", "for a while", "build_py")
+    assert meeting.arrival() == "written"
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("written")
+    meeting.let_go("copied")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert reader.status == 0, output
+    assert AGAIN in output
+    (wheel,) = (tmp_path / "reader").glob("*.whl")
+    names = {name for name, *_ in harness.wheel_contents(wheel)}
+    assert "p/made.py" in names
+    assert "p/passing.py" not in names
 
 
 def test_a_person_changes_a_file(begin, meeting, tmp_path):

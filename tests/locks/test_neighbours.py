@@ -17,15 +17,18 @@ TIMEOUT = 60
 # As a stranger it is no part of a build of this process.
 OTHER = textwrap.dedent(
     """
-    import sys
+    import os, sys
     from setuptools_isolated_build._locks import neighbours, processes
     kind, tree, place, *stranger = sys.argv[1:]
     if stranger:
         processes.ancestors = processes.inherited = set
     say = lambda text: print(text, flush=True)
-    if kind == "enter":
+    if kind != "alone":
         presence = neighbours.enter(
             tree, place, set(), 60, say, what="other", began=5)
+        if kind == "fork" and os.fork() == 0:
+            sys.stdin.readline()
+            os._exit(0)
         say("inside")
         sys.stdin.readline()
         presence.stop()
@@ -126,6 +129,20 @@ def test_who_is_killed(enter, other, tmp_path):
     others = presence.stop()
     tell = pytest.fail
     assert neighbours.wait(str(tmp_path), others.opened, TIMEOUT, tell)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not tell who is alive")
+def test_a_child_of_a_killed_one(enter, other):
+    """It has the lock, by a fork, and may live for days: nobody takes it for a build."""
+    one = other("fork")
+    says(one, "inside")
+    presence = enter()
+    assert presence.others().began == 5
+    one.kill()
+    one.wait(TIMEOUT)
+    assert presence.stop().began == 5
+    later = enter()
+    assert later.stop().began is None
 
 
 def test_who_is_killed_and_swept_away(enter, other):
