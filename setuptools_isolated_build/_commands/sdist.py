@@ -63,21 +63,6 @@ class Sdist(Archive):
         in_tree = [file for file in files if os.path.normpath(file) not in not_in_tree]
         super().make_release_tree(private, in_tree)  # type: ignore[misc]
 
-    def copy_file(
-        self, infile: Any, outfile: Any, *args: Any, link: Any = None, **kwargs: Any
-    ) -> Any:
-        """Copy a file into the release tree; never link it there.
-
-        What another build then writes into the source would be packed.
-        """
-        build = _build.current(self.distribution)
-        if link != "hard" or build is None or not build.tree.holds(outfile):
-            return super().copy_file(infile, outfile, *args, link=link, **kwargs)  # type: ignore[call-overload]
-        copied = super().copy_file(infile, outfile, *args, **kwargs)
-        found = os.stat(infile)  # older releases round it to seconds
-        os.utime(outfile, ns=(found.st_atime_ns, found.st_mtime_ns))
-        return copied
-
     def make_archive(  # type: ignore[override]
         self,
         base_name: str,
