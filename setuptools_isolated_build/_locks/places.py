@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._places import NAME, private_directory, user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["acquire", "key", "lock_place", "sweep"]
 
@@ -67,7 +70,7 @@ def lock_place(tell: Callable[[str], None]) -> str | None:
         tell: says in the build's output if it is not the usual one, and why.
     """
     reasons: list[str] = []
-    for parent in _lock_parents():
+    for parent in map(os.path.realpath, _lock_parents()):
         path = os.path.join(parent, f"{NAME}-{user()}-locks")
         try:
             reason = private_directory(path)
@@ -85,8 +88,8 @@ def lock_place(tell: Callable[[str], None]) -> str | None:
 if os.name == "posix":
     import pwd
 
-    def _lock_parents() -> list[str]:
-        parents = ["/tmp"]  # noqa: S108  # what is in it is looked at
+    def _lock_parents() -> Iterator[str]:
+        yield "/tmp"  # noqa: S108  # what is in it is looked at
         try:
             home = pwd.getpwuid(os.geteuid()).pw_dir
         except KeyError:
@@ -95,14 +98,14 @@ if os.name == "posix":
             cache = os.path.join(home, ".cache")
             with contextlib.suppress(OSError):
                 os.mkdir(cache, 0o700)
-            parents.append(cache)
+            yield cache
         with contextlib.suppress(OSError):
-            parents.append(tempfile.gettempdir())
-        return [os.path.realpath(path) for path in parents]
+            yield tempfile.gettempdir()
 
 else:
 
-    def _lock_parents() -> list[str]:
+    def _lock_parents() -> Iterator[str]:
         local = os.environ.get("LOCALAPPDATA")
-        named = [os.path.join(local, "Temp")] if local else []
-        return [os.path.realpath(path) for path in (*named, tempfile.gettempdir())]
+        if local:
+            yield os.path.join(local, "Temp")
+        yield tempfile.gettempdir()

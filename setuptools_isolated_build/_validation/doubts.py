@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._locks.records import Others
     from setuptools_isolated_build._trees.tree import BuildTree
 
-__all__ = ["Waiting", "after_failure", "in_result"]
+__all__ = ["Waiting", "after_failure", "alone", "among"]
 
 _LOOK = 0.01  # seconds
-_BEFORE = 10_000_000_000  # nanoseconds: who writes for longer than that is not seen
 _LONGEST = 10.0  # seconds: nobody needs more to write a file that others read
 _TO_BEGIN = 2.0  # seconds: whoever has written a file in setup.py is known by then
 
@@ -53,12 +52,17 @@ class Waiting:
         self.is_alone = is_alone
 
 
-def in_result(
-    dist: Distribution, tree: BuildTree | None, presence: Presence, waiting: Waiting
+def alone(
+    recent: list[tuple[str, str]],
+    dist: Distribution,
+    tree: BuildTree | None,
+    presence: Presence,
+    waiting: Waiting,
 ) -> str | None:
-    """Return a file that another build may have been writing, or None.
+    """Return a file that a build which nobody knew of may have been writing, or None.
 
     Args:
+        recent: what was copied and has changed shortly before; copies and sources.
         dist: what is built; its commands have run.
         tree: its private directories, if it has any.
         presence: what others know of it. It ends.
@@ -67,18 +71,11 @@ def in_result(
     Raises:
         TurnError: another build has gone on for too long.
     """
-    from setuptools_isolated_build._validation import copies
-
-    others = presence.others()
-    doubt = None
-    if others.began is None:
-        recent = copies.newest(dist, tree, presence.began - _BEFORE)
-        if recent or presence.sources:
-            doubt = _changed_alone(recent, presence, waiting)
+    doubt = _changed_alone(recent, presence, waiting)
     is_waited_for = doubt is not None and presence.is_waited_for()
     with closing(presence.stop()) as others:
         if others.began is not None:
-            return _among(others, dist, tree, presence, waiting)
+            return among(others, dist, tree, presence, waiting)
     if doubt is None or waiting.is_alone or is_waited_for:
         return doubt  # of a build that has come to the gate, or will come to it
     waiting.warn(f"{doubt}: changed while it was built from, though by no build")
@@ -88,7 +85,7 @@ def in_result(
 def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str | None:
     """Return a file that another build may have been writing when this one failed.
 
-    Arguments and errors as for `in_result`; *directory* is the source tree.
+    Arguments and errors as for `alone`; *directory* is the source tree.
     """
     from setuptools_isolated_build._validation import changes
 
@@ -148,13 +145,17 @@ def _has_company(presence: Presence) -> bool:
     return True
 
 
-def _among(
+def among(
     others: Others,
     dist: Distribution,
     tree: BuildTree | None,
     presence: Presence,
     waiting: Waiting,
 ) -> str | None:
+    """Return a file that one of *others* may have been writing, or None.
+
+    Arguments and errors as for `alone`.
+    """
     from setuptools_isolated_build._setuptools import sources
     from setuptools_isolated_build._validation import copies
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from setuptools_isolated_build._settings import Settings
 from setuptools_isolated_build._setuptools import hooks
 from setuptools_isolated_build._setuptools.distribution import source_dir
 from setuptools_isolated_build._setuptools.output import warn
-from setuptools_isolated_build._validation import changes, doubts
+from setuptools_isolated_build._validation import changes, copies
 from setuptools_isolated_build.errors import IsolatedBuildError, SourceTreeError
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._build import Build
     from setuptools_isolated_build._locks.neighbours import Presence
     from setuptools_isolated_build._setuptools.hooks import Call
+    from setuptools_isolated_build._trees.tree import BuildTree
+    from setuptools_isolated_build._validation.doubts import Waiting
 
 __all__ = ["check", "replaces_failure"]
 
 # By the hooks that ask for requirements, which setup.py has stated before.
 _ONLY_ASKED = ["egg_info"]
 _MOST_ATTEMPTS, _MOST_FAILURES = 30, 3
+_BEFORE = 10_000_000_000  # nanoseconds: who writes for longer than that is not seen
 _ONCE_MORE = 75  # the status of a fresh process that could not be sure
 _REMEDY = "build again, or set take-turns = true"
 
@@ -53,7 +57,7 @@ def check(dist: Distribution, build: Build | None) -> None:
         return
     timeout = (build.settings if build else Settings()).seconds_for_turn
     tree = build.tree if build else None
-    path = doubts.in_result(dist, tree, presence, _waiting(dist, timeout))
+    path = _doubt(dist, tree, presence, timeout)
     if path is not None and ALONE in os.environ:
         warn(f"{path}: a build that begins has written it, so this is done once more")
         raise SystemExit(_ONCE_MORE)
@@ -76,6 +80,8 @@ def replaces_failure(
     is_success = isinstance(exc, SystemExit) and not exc.code
     if is_its_own or is_success or ALONE in os.environ:
         return False
+    from setuptools_isolated_build._validation import doubts
+
     directory = os.getcwd() if dist is None else source_dir(dist)
     waiting = _waiting(dist or _process.SETUP_PHASE, timeout)
     path = doubts.after_failure(directory, presence, waiting)
@@ -86,7 +92,31 @@ def replaces_failure(
     return True
 
 
-def _waiting(owner: object, timeout: float) -> doubts.Waiting:
+def _doubt(
+    dist: Distribution, tree: BuildTree | None, presence: Presence, timeout: float
+) -> str | None:
+    """Return a file that another build may have been writing, or None.
+
+    Most builds are alone and read nothing that is new: they import no more than this.
+    """
+    is_alone = presence.others().began is None
+    recent = copies.newest(dist, tree, presence.began - _BEFORE) if is_alone else []
+    if recent or (is_alone and presence.sources):
+        from setuptools_isolated_build._validation import doubts
+
+        waiting = _waiting(dist, timeout)
+        return doubts.alone(recent, dist, tree, presence, waiting)
+    with closing(presence.stop()) as others:
+        if others.began is None:
+            return None
+        from setuptools_isolated_build._validation import doubts
+
+        return doubts.among(others, dist, tree, presence, _waiting(dist, timeout))
+
+
+def _waiting(owner: object, timeout: float) -> Waiting:
+    from setuptools_isolated_build._validation import doubts
+
     begin = partial(_process.end_turns, owner)
     return doubts.Waiting(timeout, warn, begin, is_alone=ALONE in os.environ)
 
