@@ -1,11 +1,15 @@
 """What isolation costs: paired runs, medians of ratios.
 
-    python benchmarks/overhead.py [--pairs N] [cpu|copies|check ...]
+    python benchmarks/overhead.py [--pairs N] [cpu|copies|check|shared|cython ...]
 
 cpu     CPU time of one build of the report's project, with the plugin / without
 copies  ten builds of the C example at once, wall: in one tree with the plugin / in ten
         copies of the tree without it (the copying is not counted), by each frontend
 check   a wheel of 100 MB: checking it against its RECORD / building it, CPU
+shared  ten builds at once of a project that writes nothing into its tree, wall: with
+        validation / with take-turns = false
+cython  ten builds at once of a project whose sources Cython translates, wall: with
+        validation / with take-turns = true
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import os
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +33,7 @@ import harness
 import projects
 
 AT_ONCE = 10
+NAMES = ["a", "b"]
 FRONTENDS = ("pip", "build", "setup.py")
 
 
@@ -129,6 +135,62 @@ def check(place, environments, pairs):
     report("a wheel of 100 MB, CPU", "checked / not", seconds["true"], seconds["false"])
 
 
+def shared(place, environments, pairs):
+    """Ten at once of a project that writes nothing: validated / not."""
+    source = harness.EXAMPLES / "src-layout"
+    seconds = by_turns(place, environments["with"], source, ("auto", "false"), pairs)
+    what = "ten at once, nothing is written, wall"
+    report(what, "validated / not", *seconds)
+
+
+def cython(place, environments, pairs):
+    """Ten at once of a project with two .pyx: validated / whole builds by turns."""
+    python = environments["with"].python
+    pip = [python, "-m", "pip", "install", "-q", "cython"]
+    subprocess.run(pip, check=True)  # noqa: S603
+    source = place / "cython"
+    source.mkdir()
+    for name in NAMES:
+        text = f"def {name}(int n):\n    return [i * n for i in range(n)]\n"
+        (source / f"{name}.pyx").write_text(text)
+    (source / "setup.py").write_text(
+        "from setuptools import Extension, setup\n"
+        f"extensions = [Extension(name, [name + '.pyx']) for name in {NAMES}]\n"
+        "setup(name='n', version='1', py_modules=[], ext_modules=extensions)\n"
+    )
+    seconds = by_turns(place, environments["with"], source, ("auto", "true"), pairs)
+    what = "ten at once, two .pyx, wall"
+    report(what, "validated / whole builds by turns", *seconds)
+
+
+def by_turns(place, environment, project, settings, pairs):
+    """Return the seconds of ten builds at once with each of two settings."""
+    seconds = {setting: [] for setting in settings}
+    for number in range(pairs):
+        for setting in sorted(settings, reverse=number % 2 == 0):
+            with tempfile.TemporaryDirectory(dir=place) as name:
+                source = harness.copy(project, Path(name, "source"))
+                variables = {
+                    "TMPDIR": name,
+                    "SETUPTOOLS_ISOLATED_BUILD_TAKE_TURNS": setting,
+                    "CFLAGS": "-O0",
+                }
+                started = time.perf_counter()
+                runs = [
+                    environment.start(
+                        environment.command("hook", source, Path(name, f"out-{n}")),
+                        source,
+                        variables,
+                    )
+                    for n in range(AT_ONCE)
+                ]
+                with harness.many(runs):
+                    outputs = [run.finish() for run in runs]
+                seconds[setting].append(time.perf_counter() - started)
+                assert not any(run.status for run in runs), outputs
+    return [seconds[setting] for setting in settings]
+
+
 def report(what: str, pair: str, ours: list[float], theirs: list[float]) -> None:
     ratios = sorted(a / b for a, b in zip(ours, theirs))
     quarter = len(ratios) // 4
@@ -143,7 +205,8 @@ def report(what: str, pair: str, ours: list[float], theirs: list[float]) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What isolation costs.")
-    measures = {"cpu": cpu, "copies": copies, "check": check}
+    functions = (cpu, copies, check, shared, cython)
+    measures = {function.__name__: function for function in functions}
     parser.add_argument("measure", nargs="*", choices=[*measures, []])
     parser.add_argument("--pairs", type=int, default=30)
     options = parser.parse_args()
