@@ -52,6 +52,13 @@ setup(
     package_data={{"p": ["*.dat", "*.sh", ".nfs*", ".nfs-too/*", "sub/.nfs*"]}},
 )
 """
+PLAIN = """
+from setuptools import setup
+setup(
+    name="n", version="1", packages=["p"],
+    package_data={"p": ["*.dat", "*.sh", ".nfs*", ".nfs-too/*", "sub/.nfs*"]},
+)
+"""
 # Of the command that copies.
 INSTALL_LIB = """
 class own_install_lib(install_lib):
@@ -232,9 +239,12 @@ def test_edited_in_place(code, modes_project, same_wheel, plain, plugged, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["p/.nfs0001", "p/.nfs-too/d.dat", "p/sub/.nfs0002"])
-def test_what_setuptools_does_not_copy(name, modes_project, same_wheel):
-    """Files that NFS has renamed are built, but not packed."""
-    wheel = same_wheel(modes_project("", {name: "1\n"}))
+def test_what_setuptools_does_not_copy(name, project, same_wheel):
+    """Files that NFS has renamed are built, but not packed.
+
+    The project has no command of its own: only then files are linked and not copied.
+    """
+    wheel = same_wheel(project({**FILES, name: "1\n", "setup.py": PLAIN}))
     packed = {member for member, *_ in harness.wheel_contents(wheel)}
     assert {*FILES} <= packed
     assert name not in packed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 import pytest
 from setuptools_isolated_build import _process
 from setuptools_isolated_build._trees import lease as _lease
+from setuptools_isolated_build._trees import removal
 from setuptools_isolated_build.errors import BuildRootError, BuildTreeLostError
 
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
@@ -186,6 +188,19 @@ def test_read_only_directories_are_removed(lease):
     os.chmod(item.tree.build_base + "/a", 0o500)
     end(item)
     assert os.listdir(item.tree.directory) == ["idle"]
+
+
+def test_a_tree_that_cannot_be_emptied(root, lease, monkeypatch):
+    """It is taken out of use, so that no build finds another one's files in it."""
+
+    def fail(_kept, directory):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), directory)
+
+    item = lease()
+    os.makedirs(item.tree.build_base)
+    monkeypatch.setattr(removal, "remove_all_but", fail)
+    end(item)
+    assert os.listdir(root) == []
 
 
 def test_links_out_of_the_tree_are_not_followed(root, tmp_path, lease):
