@@ -271,6 +271,30 @@ def test_ccache(
         assert wheel.read_bytes() == expected.read_bytes()
 
 
+LINES = {
+    "setup.py": CFFI.replace(
+        '\'#include "own.h"',
+        'f\'#line 7 "{self.build_temp}/gen/x.y"\\n\'\n                           \'#include "own.h"',
+    ),
+    **{name: text for name, text in CFFI_FILES.items() if name != "setup.py"},
+}
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_lines_of_generated_sources(compiler, project, plain, extra, tmp_path):
+    """A ``#line`` with the path of the build tree, through the extra's cache."""
+    source = project(LINES)
+    expected = harness.oracle(plain, source, tmp_path / "expected", variables(compiler))
+    assert b"build/temp" in harness.member(
+        expected.parent,
+        next(n for n, _, _ in harness.wheel_contents(expected) if n.endswith(".so")),
+    )
+    cached = {**variables(compiler), "CCACHE_DIR": str(tmp_path / "ccache")}
+    for out in ("cold", "warm"):
+        wheel = extra.build(source, tmp_path / out, variables=cached)
+        assert wheel.read_bytes() == expected.read_bytes()
+
+
 def test_flags_stay_as_they_are(project, plain, plugged, tmp_path):
     """The interpreter's, the project's and the user's: none gone, none moved."""
     source = project(FILES)

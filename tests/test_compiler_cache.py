@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -50,24 +51,40 @@ FILES = {
     "last/environment.h": "#define ENVIRONMENT 1\n",
 }
 # A compiler that says when it compiles, and waits to be let go; or does so only once.
-MEETING_COMPILER = (
-    f"#!{sys.executable}\n"
-    + harness.Meeting.CODE
-    + textwrap.dedent(
-        """
-    import os, sys
-    arguments = sys.argv[1:]
-    if "-c" in arguments and "-E" not in arguments and "MEETING_PORT" in os.environ:
-        (source,) = (a for a in arguments if a.endswith(".c"))
-        once = os.environ.get("MEETING_ONCE")
-        if not once or not os.path.exists(once):
-            meet(os.environ["WHO"] + " " + os.path.basename(source)[:-2])
-            if once:
-                os.mkdir(once)
-    name = os.path.basename(sys.argv[0])
-    os.execvp(name, [name, *arguments])
+# A program and no script, since scripts are not compiled through the cache.
+MEETING_COMPILER = """
+    #include <libgen.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/wait.h>
+    #include <unistd.h>
+    int main(int argc, char **argv) {
+        int compiles = 0, status = 0;
+        for (int i = 1; i < argc; i++) compiles |= strcmp(argv[i], "-c") == 0;
+        if (compiles && getenv("MEETING_PORT")) {
+            if (fork() == 0) {
+                char **python = calloc(argc + 3, sizeof *python);
+                python[0] = "PYTHON", python[1] = "-S", python[2] = "SCRIPT";
+                memcpy(python + 3, argv + 1, (argc - 1) * sizeof *python);
+                return execv(python[0], python);
+            }
+            wait(&status);
+            if (status) return 1;
+        }
+        argv[0] = basename(argv[0]);
+        return execvp(argv[0], argv);
+    }
     """
-    )
+MEETING_SCRIPT = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os, sys
+    (source,) = (a for a in sys.argv[1:] if a.endswith(".c"))
+    once = os.environ.get("MEETING_ONCE")
+    if not once or not os.path.exists(once):
+        meet(os.environ["WHO"] + " " + os.path.basename(source)[:-2])
+        if once:
+            os.mkdir(once)
+    """
 )
 
 
@@ -100,9 +117,13 @@ def meeting_gcc(tmp_path, cached, meeting):
     """The variables for builds whose compilers come to the meeting."""
     directory = tmp_path / "compilers"
     directory.mkdir()
-    for name in ("gcc", "clang"):
-        (directory / name).write_text(MEETING_COMPILER)
-        (directory / name).chmod(0o755)
+    script = directory / "meeting.py"
+    script.write_text(MEETING_SCRIPT)
+    text = MEETING_COMPILER.replace("PYTHON", sys.executable)
+    source = directory / "meeting.c"
+    source.write_text(text.replace("SCRIPT", str(script)))
+    subprocess.run(["gcc", source, "-o", directory / "gcc"], check=True)
+    shutil.copy(directory / "gcc", directory / "clang")
     return {**cached, "CC": str(directory / "gcc"), "LDSHARED": "gcc -shared"}
 
 
@@ -361,7 +382,7 @@ def test_changed_while_compiling(
     assert new != old
     (source / changed).write_text(new)
     meeting.let_go("first one")
-    for name in ("one", "three", "two"):  # the first of them once more
+    for name in ("three", "two"):  # and the first of them not once more
         assert meeting.arrival() == f"first {name}"
         meeting.let_go(f"first {name}")
     assert "a source was changed meanwhile" in finish(run)
@@ -463,6 +484,9 @@ def fake(directory, name, text):
 
 
 SETTING = "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE"
+IS_DELETED = (
+    '#!/bin/sh\n[ "$1" = --show-config ] || rm "$0"\n[ "$1" != gcc ] || exec "$@"\n'
+)
 FAILS_ONCE_IT_HAS_RUN = (
     '#!/bin/sh\n[ "$1" = --show-config ] && exit 0\n'
     'mkdir "$0.ran" 2>/dev/null || exit 1\nexec "$@"\n'
@@ -472,8 +496,9 @@ FAILS_ONCE_IT_HAS_RUN = (
 @pytest.mark.parametrize(
     "text",
     ["#!/bin/sh\nexit 1\n", "#!/bin/sh\nkill -9 $$\n", "#!/nowhere\n", "no program"]
-    + [FAILS_ONCE_IT_HAS_RUN],
-    ids=["fails", "is killed", "no interpreter", "no program", "fails at the second"],
+    + [FAILS_ONCE_IT_HAS_RUN, IS_DELETED],
+    ids=["fails", "is killed", "no interpreter", "no program", "fails at the second"]
+    + ["is deleted"],
 )
 def test_broken(text, project, plain, extra, tmp_path):
     """The build is right, and says what it did without."""
@@ -636,14 +661,58 @@ def test_the_users_configuration(project, extra, cached, counters, tmp_path):
         (tmp_path / "own").write_text("2" if out == "b" else "1")
 
 
-def test_a_compiler_error(project, extra, cached, counters, tmp_path):
-    """It is the compiler's, and the cache stays in use."""
-    source = project({**FILES, "p/one.c": "#error my own error\n"})
-    run = extra.start(extra.command("hook", source, tmp_path / "out"), source, cached)
-    output = run.finish()
-    assert run.status == 1
-    assert "my own error" in output
-    assert "fails where the compiler does not" not in output
+@pytest.mark.parametrize("text", ["#error my own error\n", "int f(my_own error);\n"])
+def test_a_compiler_error(text, project, plain, extra, cached, tmp_path):
+    """It is the compiler's, and shown once, as without the cache, which stays in use."""
+    source = project({**FILES, "p/one.c": text})
+    last = set()
+    for environment in (plain, extra):
+        run = environment.start(
+            environment.command("setup.py", source, tmp_path / "out"), source, cached
+        )
+        output = run.finish()
+        assert run.status == 1
+        assert len(re.findall(r"error:.*my.own", output)) == 1
+        assert "fails where the compiler does not" not in output
+        line = output.strip().splitlines()[-1]
+        # Newer setuptools repeats the command, with the object's path.
+        line = line.partition("'-o'")[0]
+        last.add(line.replace(str(environment.python.parent.parent), "venv"))
+    assert len(last) == 1
+
+
+def test_a_colon_in_the_root(project, plain, extra, cached, tmp_path):
+    """Lists of paths cannot hold it: nothing is cached, and the output says so."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    root = tmp_path / "with:colon"
+    root.mkdir()
+    variables = {**cached, "SETUPTOOLS_ISOLATED_BUILD_BUILD_ROOT": str(root)}
+    command = extra.command("hook", source, tmp_path / "out")
+    output = finish(extra.start(command, source, variables))
+    assert "compilations are not cached" in output
+    assert "fails" not in output
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+def test_somebody_elses_directory(project, plain, extra, tmp_path):
+    """ccache cannot write there, and the build does without it."""
+    source = project(FILES)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    for name in ("out", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+    (tmp_path / "mine").mkdir(mode=0o755)
+    variables = {name: str(tmp_path / "theirs") for name in ("TMPDIR", "HOME")}
+    command = extra.command("hook", source, tmp_path / "out")
+    run = extra.start(
+        [*harness.as_another_user(), *command],
+        source,
+        {**variables, "CCACHE_DIR": str(tmp_path / "mine")},
+    )
+    finish(run)
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+    assert not list((tmp_path / "mine").iterdir())
 
 
 CMAKE_VARIABLES = """

@@ -1,33 +1,50 @@
 """One compilation through a compiler cache: right also where the cache is not.
 
-A cache that fails is done without. And ccache is told, or kept from storing, what would
-give somebody a wrong object: headers that are new, sources that change meanwhile.
+ccache is told what the compiler would read today (`inputs`), so that it finds nothing
+that was made from anything else; and it is kept from storing an object whose sources
+changed while it was compiled (`guard`). A cache that fails is done without.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import json
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from distutils.errors import DistutilsExecError  # setuptools' own
-from functools import lru_cache
 from typing import Any, Callable, NamedTuple
 
-from setuptools_isolated_build._compilation import ccache, guard
+from setuptools_isolated_build._compilation import ccache, guard, inputs
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "Compilation"]
 
 _GUARD = "setuptools-isolated-build-guard"
-_SECONDS = 60
 _TICK = 0.002  # seconds: file systems stamp by a clock that ticks every few of these
 _MOST_TICKS = 50
 _broken: set[str] = set()
+
+
+class Compilation(NamedTuple):
+    """A compilation, in the two ways in which it can be run.
+
+    Attributes:
+        command: as the project would run it without us.
+        asked: as the cache is asked for it.
+        directory: the one in which the cache is asked, or "" for the current one.
+        private: a path that is another one in each build, or "".
+    """
+
+    command: list[str]
+    asked: list[str]
+    directory: str
+    private: str
 
 
 class Cache(NamedTuple):
@@ -46,8 +63,7 @@ class Cache(NamedTuple):
     def compile(
         self,
         run: Callable[..., None],
-        asked: list[str],
-        command: list[str],
+        compilation: Compilation,
         tell: Callable[[str], object],
         **kwargs: Any,
     ) -> None:
@@ -55,78 +71,137 @@ class Cache(NamedTuple):
 
         Args:
             run: runs a command, and raises if that fails.
-            asked: the command that runs the cache.
-            command: the one that the project would run without us.
+            compilation: what is compiled, which `known` knows.
             tell: says in the build's output what happens.
             kwargs: for *run*.
         """
-        if self.program in _broken:
-            run(command, **kwargs)
-            return
         env = {**os.environ, **(kwargs.get("env") or {})}
         marker = os.path.join(self.directory, secrets.token_hex(8))
         try:
-            if self.name == "ccache":
-                _make_newer(marker, command)
-                env |= self._variables(marker, ccache.names_of_headers(command), env)
-            run(asked, **{**kwargs, "env": env})
-        except (DistutilsExecError, subprocess.CalledProcessError, OSError):
-            if os.path.exists(marker + guard.CHANGED):
-                tell("a source was changed meanwhile: once more, without storing it")
-                run(command, **kwargs)
+            asked = compilation.asked
+            if self.name == "ccache" and self.program not in _broken:
+                asked = self._ask(compilation, marker, env)
+            if not asked or self.program in _broken:
+                run(compilation.command, **kwargs)
                 return
-            tell(f"once more without {self.program}, in case it is what has failed")
-            run(command, **kwargs)
-            _broken.add(self.program)
-            tell(f"{self.program} fails where the compiler does not: on without it")
+            asked = [self.program, *asked]
+            if compilation.directory:
+                into = ["sh", "-c", 'cd "$0" && exec "$@"', compilation.directory]
+                asked = [*into, *asked]
+            try:
+                run(asked, **{**kwargs, "env": env})
+            except (DistutilsExecError, subprocess.CalledProcessError, OSError) as exc:
+                if os.path.exists(marker + guard.FAILED):
+                    raise _error_of(compilation.command, exc) from None
+                if os.path.exists(marker + guard.OBJECT):
+                    os.replace(marker + guard.OBJECT, _object(compilation.command))
+                    tell("a source was changed meanwhile: its object is not stored")
+                    return
+                self._do_without(run, compilation.command, tell, kwargs)
         finally:
-            for path in (marker, f"{marker}.d", marker + guard.CHANGED):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+            _remove(marker)
 
-    def _variables(
-        self, marker: str, names: str, env: dict[str, str]
-    ) -> dict[str, str]:
-        """Return what is to be set in *env* for ccache. What the user says stays."""
-        stated = _configuration(self.program)
-        return {
+    def _do_without(
+        self,
+        run: Callable[..., None],
+        command: list[str],
+        tell: Callable[[str], object],
+        kwargs: dict[str, Any],
+    ) -> None:
+        tell(f"once more without {self.program}, in case it is what has failed")
+        run(command, **kwargs)
+        _broken.add(self.program)
+        tell(f"{self.program} fails where the compiler does not: on without it")
+
+    def _ask(
+        self, compilation: Compilation, marker: str, env: dict[str, str]
+    ) -> list[str]:
+        """Return the arguments for ccache, and let *env* say what they depend on.
+
+        Returns:
+            No arguments if ccache may not be asked.
+        """
+        target = sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")
+        if target:  # as setuptools sets it
+            env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
+        _, asked, directory, private = compilation
+        since = _make_newer(marker, asked)
+        listed = marker + ".d"
+        place = directory or os.getcwd()
+        found = inputs.read(asked, place, private, listed, env)
+        if found is None:
+            return []
+        obj = os.path.join(place, _object(asked))
+        paths = (f"./{path}" if path[0] == "-" else path for path in found.states)
+        _write(marker + guard.FILES, f"set -- {shlex.join(paths)}\n")
+        _write(marker + guard.STATES, json.dumps([obj, since, found.states]))
+        _write(marker + ".key", found.key)
+        stated = ccache.configuration(self.program)
+        ccache.be_exact(env, stated)
+        env |= {
             guard.MARKER: marker,
             # By name, since ccache splits this at spaces.
             "CCACHE_PREFIX": f"{_GUARD} {stated.get('prefix_command', '')}".strip(),
             "PATH": self._guard() + os.pathsep + env.get("PATH", os.defpath),
             "CCACHE_EXTRAFILES": os.pathsep.join(
-                filter(None, (stated.get("extra_files_to_hash"), self._file(names)))
+                filter(None, (stated.get("extra_files_to_hash"), marker + ".key"))
             ),
         }
+        return [*asked, "-MD", "-MF", listed, "-MT", "-"]
 
     def _guard(self) -> str:
         """Return the directory in which `guard` is an executable."""
         directory = os.path.join(self.directory, "guard")
         if not os.path.isdir(directory):
-            command = shlex.join([sys.executable, "-I", "-S", guard.__file__])
+            text = guard.SHELL.format(
+                marker=guard.MARKER,
+                failed=guard.FAILED,
+                files=guard.FILES,
+                states=guard.STATES,
+                python=shlex.join([sys.executable, "-I", "-S", guard.__file__]),
+            )
             staged = tempfile.mkdtemp(dir=self.directory)
             path = os.path.join(staged, _GUARD)
             with open(path, "w", encoding=sys.getfilesystemencoding()) as file:
-                file.write(f'#!/bin/sh\nexec {command} "$@"\n')
+                file.write(text)
             os.chmod(path, 0o700)
             with contextlib.suppress(OSError):  # another thread was first
                 os.replace(staged, directory)
         return directory
 
-    def _file(self, text: str) -> str:
-        """Return the path of a file with *text*."""
-        digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
-        path = os.path.join(self.directory, f"names-{digest}")
-        if not os.path.exists(path):
-            number, staged = tempfile.mkstemp(dir=self.directory)
-            with open(number, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            os.replace(staged, path)
-        return path
+
+def _object(command: list[str]) -> str:
+    return command[command.index("-o") + 1]
 
 
-def _make_newer(path: str, command: list[str]) -> None:
-    """Make the file *path*, newer than what the command names."""
+def _error_of(command: list[str], exc: Exception) -> Exception:
+    """Return *exc* as it is when the compiler is run without a cache."""
+    if isinstance(exc, subprocess.CalledProcessError):
+        return subprocess.CalledProcessError(exc.returncode, command)
+    program = shutil.which(command[0]) or command[0]
+    return DistutilsExecError(
+        f"command {program!r} failed with {str(exc).rpartition(' failed with ')[2]}"
+    )
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "x", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def _remove(marker: str) -> None:
+    suffixes = (guard.FILES, guard.STATES, guard.OBJECT, guard.FAILED, ".d", ".key")
+    for path in (marker, *(marker + suffix for suffix in suffixes)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _make_newer(path: str, command: list[str]) -> int:
+    """Make the file *path*, newer than what the command names; return its time.
+
+    It bears a time that is a nanosecond before, so that what has changed at the same
+    time is newer, too.
+    """
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     newest = max(map(_changed, command))
     for _ in range(_MOST_TICKS):
@@ -134,6 +209,9 @@ def _make_newer(path: str, command: list[str]) -> None:
             break
         time.sleep(_TICK)  # a source was generated in this very tick
         os.utime(path)
+    since = os.stat(path).st_ctime_ns
+    os.utime(path, ns=(since - 1, since - 1))
+    return since
 
 
 def _changed(path: str) -> int:
@@ -142,21 +220,3 @@ def _changed(path: str) -> int:
         return os.stat(path).st_ctime_ns
     except (OSError, ValueError):
         return 0
-
-
-@lru_cache(maxsize=100)
-def _configuration(program: str) -> dict[str, str]:
-    """Return what the user's configuration of ccache and CCACHE_* say."""
-    try:
-        done = subprocess.run(  # noqa: S603  # what the compilations go through
-            [program, "--show-config"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}  # it will not compile either
-    lines = (line.partition(") ")[2] for line in done.stdout.splitlines())
-    return {key: value for key, _, value in (line.partition(" = ") for line in lines)}

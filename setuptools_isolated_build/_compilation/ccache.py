@@ -1,16 +1,16 @@
-"""Let ccache find what it has stored from other build trees and environments.
+"""Let ccache find what it has stored from other build trees, and nothing else.
 
 ccache hashes paths that the object does not hold. Of sources and headers that are
 generated in build_temp, they have the build tree in them: such a compilation is run
 inside the build tree, where the path is the same for all, and what the compiler then
 writes down differently is mapped to what it is without us. Of an isolated environment,
-the path of a directory for headers that has none: it is left out. What ccache does not
-hash, though the object depends on it, is told to it: see `names_of_headers`.
+the path of a directory for headers that has none: it is left out.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "arguments_inside",
-    "can_be_asked",
-    "names_of_headers",
+    "be_exact",
+    "configuration",
     "prefix_map",
     "without_empty_directories",
 ]
@@ -28,24 +28,25 @@ __all__ = [
 # With these there is a miss and nothing worse: what paths they hold is not understood.
 _UNKNOWN = "?"
 _OTHER_PATHS = ("-i", "-B", "-L", "-M", "@")
-_UNWANTED = ("-M", "-frecord-", "-grecord-command-line")
-_INCLUDES = ("-I", "-iquote", "-isystem", "-idirafter")
-_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
-_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".m", ".mm")
-_HEADERS = {
-    *("", ".h", ".hh", ".hpp", ".hxx", ".h++", ".H"),
-    *(".inc", ".inl", ".ipp", ".tcc", ".tpp", ".def", ".c", ".cc", ".cpp"),
+
+_SECONDS = 60
+# Whatever ccache.conf says. The depend mode asks no preprocessor, which `inputs` has
+# done, and compares the contents of all that is read. With sloppiness, options or
+# headers that are ignored it would find what was made from something else; with a
+# compiler or a base directory of its own it would compile something else. A hard link
+# to an object is one to what all others get.
+_FORCED = {
+    **dict.fromkeys(("CCACHE_DEPEND", "CCACHE_DIRECT", "CCACHE_HASHDIR"), "1"),
+    **dict.fromkeys(("CCACHE_SLOPPINESS", "CCACHE_IGNOREOPTIONS"), ""),
+    **dict.fromkeys(("CCACHE_IGNOREHEADERS", "CCACHE_BASEDIR"), ""),
+    **dict.fromkeys(("CCACHE_COMPILER", "CCACHE_PATH"), ""),
+    "CCACHE_COMPILERTYPE": "auto",
+    "CCACHE_NOHARDLINK": "1",
 }
-_NO_HEADERS = {"__pycache__", "build", "dist", "node_modules"}
-
-
-def can_be_asked(command: list[str]) -> bool:
-    """Whether ccache may be asked for what *command* compiles.
-
-    Not where the compiler lists what it has read, which is also how changes meanwhile
-    are noticed; and not where it writes down how it was called.
-    """
-    return not any(argument.startswith(_UNWANTED) for argument in command)
+_OPPOSITES = {
+    *("CCACHE_NODEPEND", "CCACHE_NODIRECT", "CCACHE_NOHASHDIR", "CCACHE_HARDLINK"),
+}
+_CHECKS = {"content", "mtime"}  # what can tell compilers apart
 
 
 def without_empty_directories(command: list[str]) -> list[str]:
@@ -53,56 +54,6 @@ def without_empty_directories(command: list[str]) -> list[str]:
     if any("missing-include-dirs" in argument for argument in command):
         return command
     return [argument for argument in command if not _finds_nothing(argument)]
-
-
-def names_of_headers(command: list[str]) -> str:
-    """Return the names of all that *command* could include, apart from system headers.
-
-    A new header is found before an older one of the same name, if its directory comes
-    first. ccache looks at the files that were included, and would not notice.
-    """
-    directories = []
-    before = ""
-    for argument in command:
-        flag = next((flag for flag in _INCLUDES if argument.startswith(flag)), None)
-        if flag is not None and argument != flag:
-            directories.append(argument[len(flag) :])
-        elif before in _INCLUDES:
-            directories.append(argument)
-        elif argument.endswith(_SOURCES):
-            directories.append(os.path.dirname(argument) or os.curdir)
-        before = argument
-    for variable in _VARIABLES:
-        directories += os.environ.get(variable, "").split(os.pathsep)
-    paths = (os.path.abspath(path) for path in directories if path)
-    lists = ("\n".join(_names(path, "")) for path in paths)
-    return "\n\n".join(filter(None, lists))
-
-
-def _names(directory: str, prefix: str) -> Iterator[str]:
-    try:
-        names, inner = _listing(directory, os.stat(directory).st_mtime_ns)
-    except OSError:
-        return
-    for name in names:
-        yield prefix + name
-    for name in inner:
-        yield from _names(os.path.join(directory, name), f"{prefix}{name}/")
-
-
-@lru_cache(maxsize=1000)
-def _listing(directory: str, _mtime: int) -> tuple[list[str], list[str]]:
-    """Return the headers and the directories in *directory*."""
-    names, inner = [], []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name in _NO_HEADERS:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                inner.append(entry.name)
-            elif os.path.splitext(entry.name)[1] in _HEADERS:
-                names.append(entry.name)
-    return sorted(names), sorted(inner)
 
 
 def prefix_map(was: str, becomes: str) -> str:
@@ -169,7 +120,39 @@ def arguments_inside(
     if any(path.startswith(tuple(maps)) for path in paths if os.path.isabs(path)):
         return None  # what is stated as it is would be mapped too
     maps[private] = _working_directory()
+    maps[private + os.sep] = in_tree + os.sep  # in a ``#line`` of what is generated
     return [*inside, *(prefix_map(was, becomes) for was, becomes in maps.items())]
+
+
+@lru_cache(maxsize=100)
+def configuration(program: str) -> dict[str, str]:
+    """Return what the user's configuration of ccache and CCACHE_* say."""
+    try:
+        done = subprocess.run(  # noqa: S603  # what the compilations go through
+            [program, "--show-config"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}  # it will not compile either
+    lines = (line.partition(") ")[2] for line in done.stdout.splitlines())
+    return {key: value for key, _, value in (line.partition(" = ") for line in lines)}
+
+
+def be_exact(env: dict[str, str], stated: dict[str, str]) -> None:
+    """Let *env* keep ccache from finding or compiling what was not asked for.
+
+    Args:
+        env: the variables that ccache is run with.
+        stated: the user's `configuration`.
+    """
+    for name in _OPPOSITES:
+        env.pop(name, None)
+    check = stated.get("compiler_check", "")
+    env.update(_FORCED, CCACHE_COMPILERCHECK=check if check in _CHECKS else "content")
 
 
 def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:

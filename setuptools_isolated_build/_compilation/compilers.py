@@ -14,7 +14,8 @@ import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from setuptools_isolated_build._compilation import ccache, flights, programs
+from setuptools_isolated_build._compilation import ccache, flights, known, programs
+from setuptools_isolated_build._compilation.cached import Compilation
 from setuptools_isolated_build._setuptools.distribution import is_setuptools
 from setuptools_isolated_build._setuptools.output import warn
 
@@ -134,8 +135,12 @@ def _call(
     in_front = programs.launcher(command)
     cache = None if in_front else place.cache
     name = cache.name if cache else in_front
-    can_be_asked = name in _CACHES and not (cache and not ccache.can_be_asked(command))
-    if "-c" not in command or not can_be_asked:
+    env = {**os.environ, **(kwargs.get("env") or {})}
+    if (
+        "-c" not in command
+        or name not in _CACHES
+        or (cache and not known.is_known(command, env))
+    ):
         wrapped(command, **kwargs)
         return
     asked, directory = list(command), ""
@@ -146,12 +151,14 @@ def _call(
             asked, directory = inside, place.private
     key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
     if cache:
-        asked = [cache.program, *asked]
-    if directory:
-        asked = ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked]
-    run = partial(wrapped, asked, **kwargs)
-    if cache:
-        run = partial(cache.compile, wrapped, asked, command, warn, **kwargs)
+        compilation = Compilation(command, asked, directory, place.private)
+        run = partial(cache.compile, wrapped, compilation, warn, **kwargs)
+    elif directory:
+        run = partial(
+            wrapped, ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked], **kwargs
+        )
+    else:
+        run = partial(wrapped, asked, **kwargs)
     flights.alone(place.locks, key, run)
 
 

@@ -1,53 +1,83 @@
-"""Run a compiler, and fail if what it has read was changed meanwhile: a script.
+"""Whether what a compiler has read was changed meanwhile: a script.
 
-ccache hashes the sources, and on a miss the compiler reads them again. If they were
-changed in between, the object of the new ones would be stored under the hash of the old
-ones, for whoever compiles these next. ccache runs this in front of the compiler, and
-stores nothing if it fails.
+The cache compares what the compiler's preprocessor has read, and on a miss the compiler
+reads it again. If it was changed in between, the object of the new text would be found
+by whoever compiles the old one next. ccache runs `SHELL` in front of the compiler, and
+stores nothing if that fails. It asks ``find`` whether a file has changed, which costs
+little; only if one has, or ``find`` cannot tell, this script looks closer: a file that
+has got a further hard link has changed too, by its times.
 
-It is started for each object, by ``python -I -S``: so it imports next to nothing.
+It is started by ``python -I -S``, and imports next to nothing.
 """
 
+from __future__ import annotations
+
+import hashlib
 import os
 import sys
+from typing import NamedTuple
 
-# The path of a file that is older than all changes that count.
+# The path of a file that is older than all changes that count; and with a suffix:
 MARKER = "_SETUPTOOLS_ISOLATED_BUILD_MARKER"
-CHANGED = ".changed"
+FILES = ".files"  # for the shell: what is read
+STATES = ".states"  # for this script: the object, and what was read
+OBJECT = ".o"  # the object, if something was changed: right, but not to be stored
+FAILED = ".failed"  # the compiler has failed, not the cache
+SHELL = """\
+#!/bin/sh
+"$@" || {{ status=$?; : > "${marker}{failed}"; exit $status; }}
+. "${marker}{files}"
+changed=$(find -L "$@" -prune -cnewer "${marker}" 2>&1) && [ -z "$changed" ] && exit 0
+exec {python} "${marker}{states}"
+"""
 
 
-def main(command: list[str]) -> int:
-    """Return the compiler's status, or 1 if its result is not to be stored."""
-    marker = os.environ[MARKER]
-    listed = f"{marker}.d"
-    command = [*command, "-MD", "-MF", listed]
-    status = os.spawnvp(os.P_WAIT, command[0], command)  # noqa: S606  # no shell is meant
-    if status != 0:
-        return status if status > 0 else 128 - status
-    since = os.stat(marker).st_ctime_ns
-    with open(listed, encoding=sys.getfilesystemencoding()) as file:
-        paths = dependencies(file.read())
-    os.unlink(listed)
-    if any(changed_since(since, path) for path in paths):
-        os.close(os.open(marker + CHANGED, os.O_WRONLY | os.O_CREAT, 0o600))
-        return 1
-    return 0
+class State(NamedTuple):
+    """A file, as far as its hard links are none of its state.
+
+    Attributes:
+        inode: its number.
+        size: in bytes.
+        mtime: of its contents, in nanoseconds.
+        digest: of its contents.
+    """
+
+    inode: int
+    size: int
+    mtime: int
+    digest: str
 
 
-def dependencies(text: str) -> list[str]:
-    """Return the paths in a rule for make, as compilers write them."""
-    text = text.partition(": ")[2].replace("\\\n", " ")
-    text = text.replace("\\ ", "\0").replace("\\#", "#").replace("$$", "$")
-    return [path.replace("\0", " ") for path in text.split()]
+def main(recorded: str) -> int:
+    """Return 0, or 1 if the object, which is put aside then, is not to be stored."""
+    import json
+
+    with open(recorded, encoding="utf-8", errors="surrogateescape") as file:
+        obj, since, states = json.load(file)
+    if all(is_same(path, State(*state), since) for path, state in states.items()):
+        return 0
+    os.replace(obj, recorded[: -len(STATES)] + OBJECT)
+    return 1
 
 
-def changed_since(since: int, path: str) -> bool:
-    """Whether the file has been written or replaced since then, in nanoseconds."""
+def is_same(path: str, state: State, since: int) -> bool:
+    """Whether the file has been what it is now since then, in nanoseconds."""
     try:
-        return os.stat(path).st_ctime_ns >= since
+        now = os.stat(path)
+        return (
+            state[:3] == (now.st_ino, now.st_size, now.st_mtime_ns)
+            and state.mtime < since
+            and state.digest == digest(path)
+        )
     except OSError:
-        return True
+        return False
+
+
+def digest(path: str) -> str:
+    """Return a digest of the file's contents."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1]))

@@ -44,6 +44,10 @@ def find(setting: str, directory: str, tell: Callable[[str], object]) -> Cache |
     """
     if setting == "off":
         return None
+    if os.pathsep in directory:
+        # Lists of paths, which are told to a cache, could not hold it.
+        tell(f"{directory}: compilations are not cached below a name with {os.pathsep}")
+        return None
     if setting == "auto":
         found = _of_the_extra(tell)
         return None if found is None else Cache(found, "ccache", directory)

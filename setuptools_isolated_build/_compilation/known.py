@@ -1,0 +1,173 @@
+"""Which compilations depend on nothing but what the compiler cache compares.
+
+That is: the preprocessed text, the contents of each file in it, the arguments, the
+compiler, and the variables in `variables`. A compilation is one of these only if all of
+it is known here. What is not known goes to the compiler directly, which is slower and
+nothing worse. So a flag may be left out, and may not be put in without a reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["is_known", "variables"]
+
+# Languages whose preprocessor lists all files that are read, apart from those that the
+# assembler reads (`inputs`). An ``.S`` is left out: it is all assembler.
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".m", ".mm")
+
+# gcc and clang by the names that they are installed under. Another compiler may read
+# anything: nvcc, for one, runs further compilers.
+_COMPILER = re.compile(r"(?:.+-)?(?:gcc|g\+\+|clang|clang\+\+|cc|c\+\+)(?:-[\d.]+)?")
+# ELF and Mach-O. A script may read files and variables that nobody knows of, and what
+# it runs may change while the script stays as it is.
+_PROGRAMS = (
+    *(b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe"),
+    *(b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"),
+)
+
+# What they change is in the preprocessed text: macros, and where headers are searched.
+# The value may be an argument of its own. Not -include: it may find a compiled header.
+_SEARCHING = ("-D", "-U", "-I", "-isystem", "-iquote", "-idirafter")
+_WITH_VALUE = {*_SEARCHING, "-isysroot", "-arch", "-o"}
+_EXACT = {
+    *("-c", "-ansi", "-pthread", "-pipe", "-w", "-pedantic", "-pedantic-errors"),
+    # How much is optimized and described. Debug information is of the text and of what
+    # the files' contents and the arguments say. Not -gsplit-dwarf: it writes a file.
+    *("-O", "-O0", "-O1", "-O2", "-O3", "-Os", "-Oz", "-Og", "-Ofast"),
+    *("-g", "-g0", "-g1", "-g2", "-g3", "-ggdb", "-ggdb3"),
+    *("-gdwarf", "-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5"),
+    *(
+        "-grecord-gcc-switches",
+        "-gno-record-gcc-switches",
+        "-fcf-protection",
+        "-dynamic",
+    ),
+}
+# Rules of the language and of the code, which take no file and write none: with
+# ``-f`` or ``-fno-``. Not what profiles, covers, dumps, or loads a plugin or modules.
+_RULES = set(
+    """
+    PIC pic PIE pie plt common wrapv trapv strict-aliasing strict-overflow
+    delete-null-pointer-checks exceptions non-call-exceptions rtti unwind-tables
+    asynchronous-unwind-tables omit-frame-pointer stack-protector
+    stack-protector-strong stack-protector-all stack-clash-protection
+    semantic-interposition function-sections data-sections visibility-inlines-hidden
+    fast-math math-errno trapping-math signed-zeros finite-math-only associative-math
+    reciprocal-math rounding-math unsafe-math-optimizations tree-vectorize vectorize
+    tree-slp-vectorize slp-vectorize unroll-loops inline inline-functions
+    threadsafe-statics ident builtin signed-char unsigned-char short-enums permissive
+    gnu89-inline openmp char8_t sized-deallocation aligned-new objc-arc blocks
+    color-diagnostics lto fat-lto-objects
+    """.split()  # noqa: SIM905  # as one reads it
+)
+# The same with a value, which is a word or a number.
+_VALUES = set(
+    """
+    -std -fvisibility -fexcess-precision -ffp-contract -fcf-protection -ftls-model
+    -fdebug-default-version -fdiagnostics-color -fmax-errors -ftemplate-depth
+    -fconstexpr-depth -fstrict-flex-arrays -fzero-call-used-regs -ftrivial-auto-var-init
+    -flto
+    -march -mtune -mcpu -mfpu -mfloat-abi -mabi -mcmodel -mfpmath -mbranch-protection
+    -mtls-dialect -mmacosx-version-min
+    """.split()  # noqa: SIM905  # as one reads it
+)
+# Instructions of the processor: with ``-m`` or ``-mno-``.
+_INSTRUCTIONS = set(
+    """
+    32 64 sse sse2 sse3 ssse3 sse4 sse4.1 sse4.2 avx avx2 avx512f avx512bw avx512cd
+    avx512dq avx512vl fma aes bmi bmi2 f16c popcnt pclmul lzcnt sha red-zone
+    omit-leaf-frame-pointer stackrealign thumb arm
+    """.split()  # noqa: SIM905  # as one reads it
+)
+_LOCAL = "native"  # the processor of this machine; others may share the cache
+# What is written down in place of a path: ccache hashes the directory as it is mapped.
+_MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
+# Not warnings, which can only make it fail, but arguments for other programs; and those
+# of them, for the preprocessor, that are macros.
+_FOR_OTHERS = ("-Wa,", "-Wl,", "-Wp,")
+_MACROS = ("-Wp,-D", "-Wp,-U")
+
+# What gcc and clang are documented to read, and what the linker's stub on macOS does.
+# ccache hashes some of it; the rest may be of clang only.
+_VARIABLES = {
+    *("COMPILER_PATH", "LIBRARY_PATH", "SDKROOT", "SOURCE_DATE_EPOCH", "CPATH"),
+    *("C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "ZERO_AR_DATE"),
+}
+_PREFIXES = ("GCC_", "CLANG_", "CCC_", "MACOSX_", "COLLECT_", "LC_", "LANG")
+# With these, which makefiles set, gcc writes what it has read to a further file.
+_WRITING = {"DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"}
+
+
+def is_known(command: list[str], env: Mapping[str, str]) -> bool:
+    """Whether *command* compiles one source, in a way that is known."""
+    if not _WRITING.isdisjoint(env) or "-c" not in command:
+        return False
+    sources = 0
+    before = ""
+    for argument in command[1:]:
+        if before:
+            before = ""  # the value of the flag before it
+        elif argument in _WITH_VALUE:
+            before = argument
+        elif not argument.startswith("-"):
+            if not argument.endswith(_SOURCES):
+                return False  # also @FILE, and a compiler behind another program
+            sources += 1
+        elif not argument.startswith(_SEARCHING) and not _is_known_flag(argument):
+            return False
+    return (
+        sources == 1
+        and "-o" in command
+        and command.count("-arch") <= 1  # there is no one text of several
+        and _is_compiler(command[0], env.get("PATH", os.defpath))
+    )
+
+
+def variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Return what compilers may read of *env*, and where their assembler is."""
+    for name in sorted(env):
+        if name in _VARIABLES or name.startswith(_PREFIXES):
+            yield name, env[name]
+    assembler = shutil.which("as", path=env.get("PATH", os.defpath))
+    if assembler:
+        found = os.stat(assembler)
+        yield "as", f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _is_known_flag(flag: str) -> bool:
+    name, is_valued, value = flag.partition("=")
+    if flag.startswith(_MACROS):
+        return flag.count(",") == 1
+    if flag.startswith("-W"):
+        return not flag.startswith(_FOR_OTHERS)
+    if is_valued:
+        return flag.startswith(_MAPS) or (name in _VALUES and value != _LOCAL)
+    short = name[2:].removeprefix("no-")
+    return (
+        name in _EXACT
+        or (name.startswith("-f") and short in _RULES)
+        or (name.startswith("-m") and short in _INSTRUCTIONS)
+    )
+
+
+@functools.lru_cache(maxsize=100)
+def _is_compiler(program: str, path: str) -> bool:
+    found = shutil.which(program, path=path)
+    if found is None:
+        return False
+    found = os.path.realpath(found)
+    if not _COMPILER.fullmatch(os.path.basename(found)):
+        return False
+    try:
+        with open(found, "rb") as file:
+            return file.read(4) in _PROGRAMS
+    except OSError:
+        return False

@@ -1,0 +1,113 @@
+"""What a compiler would read, as it says itself; and whether that has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from setuptools_isolated_build._compilation import guard, inputs
+
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+pytestmark = pytest.mark.skipif(not COMPILERS, reason="there is no gcc and no clang")
+
+
+@pytest.fixture(params=COMPILERS)
+def key(request, tmp_path, monkeypatch):
+    """Write a source and other files; return the key of what is read, or None."""
+    monkeypatch.chdir(tmp_path)
+
+    def read(text, **files):
+        for name, content in {"a.c": text, **files}.items():
+            (tmp_path / name.replace("_h", ".h")).write_text(content)
+        command = [request.param, "-I.", "-c", "a.c", "-o", "a.o"]
+        found = inputs.read(command, str(tmp_path), "", "a.d", os.environ)
+        assert not os.path.exists("a.d")
+        return found and found.key
+
+    return read
+
+
+def test_contents(key):
+    """Also of what the text does not show: the same text is the same key."""
+    text = '#include "x.h"\n'
+    assert key(text, x_h="int a;\n") == key(text, x_h="int a;\n")
+    assert key(text, x_h="int a;\n") != key(text, x_h="int  a;\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'int f(void) __asm__ ("" "g");',
+        '__asm__("");',
+        'void f(void) { __asm__ volatile("nop\\n\\tnop" : : : "memory"); }',
+        'int f(void) __attribute__((section("own"))); char *s = "\\n.incbin";',
+    ],
+)
+def test_plain_assembly(text, key):
+    assert key(text + "\n") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '__asm__(".include \\"x\\"");',
+        'asm(".inc" "bin \\"x\\"");',
+        '__asm__("\\x2einclude x");',
+        '#define DOT "."\n__asm__(DOT "include x");',
+        'void f(void) { __asm volatile("nop; " ".include x" ::); }',
+        'int f __attribute__((section("x\\n.incbin y\\n")));',
+        '#ident "\\n.incbin y"',
+    ],
+)
+def test_assembly_that_may_read_files(text, key):
+    assert key(text + "\n") is None
+
+
+def test_what_is_not_there(key):
+    """A header, a compiler: it is the compiler that says so."""
+    assert key('#include "missing.h"\n') is None
+    command = ["no-such-gcc", "-c", "a.c", "-o", "a.o"]
+    assert inputs.read(command, os.getcwd(), "", "a.d", os.environ) is None
+
+
+def test_a_precompiled_header(key):
+    """It may be read in place of the header, and can be of another text."""
+    assert key('#include "x.h"\n', **{"x_h": "int a;\n", "x_h.gch": ""}) is None
+
+
+def test_names(key):
+    """Those that make would expand, and that a shell would."""
+    names = ["with space.h", "b#c.h", "a$b.h", "it's.h"]
+    text = "".join(f'#include "{name}"\n' for name in names)
+    found = key(text, **dict.fromkeys(names, ""))
+    assert found is not None
+    assert found != key(text, **{**dict.fromkeys(names, ""), names[2]: "\n"})
+
+
+def test_what_has_changed(tmp_path):
+    """Contents, times, the file itself; but not how many names it has."""
+    path = tmp_path / "x.h"
+    path.write_text("1")
+    found = os.stat(path)
+    state = guard.State(
+        found.st_ino, found.st_size, found.st_mtime_ns, guard.digest(path)
+    )
+    since = found.st_mtime_ns + 1
+    os.link(path, tmp_path / "other")
+    assert guard.is_same(path, state, since)
+    assert not guard.is_same(path, state, found.st_mtime_ns)
+    times = (found.st_atime_ns, found.st_mtime_ns)
+    path.write_text("2")
+    os.utime(path, ns=times)
+    assert not guard.is_same(path, state, since)
+    path.write_text("1")
+    assert not guard.is_same(path, state, since)
+    os.utime(path, ns=times)
+    assert guard.is_same(path, state, since)
+    (tmp_path / "new").write_text("1")
+    os.utime(tmp_path / "new", ns=times)
+    os.replace(tmp_path / "new", path)
+    assert not guard.is_same(path, state, since)
+    path.unlink()
+    assert not guard.is_same(path, state, since)

@@ -1,0 +1,319 @@
+"""What comes from the compiler cache is what the compiler would make today.
+
+A source is compiled cold and warm; then a file or a variable appears or changes. Each
+object has to be the one that the compiler makes by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+from dataclasses import dataclass, field, replace
+
+import harness
+import pytest
+from setuptools._distutils.ccompiler import new_compiler
+from setuptools_isolated_build._compilation import ccache, compilers
+from setuptools_isolated_build._compilation.cached import Cache
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers")
+
+GCC, CLANG = ("gcc",), ("clang",)
+BOTH = (*GCC, *CLANG)
+SEARCHED = '#include "{}"\nint f(void) {{ return VALUE; }}\n'
+ONE, TWO = "#define VALUE 1\n", "#define VALUE 2\n"
+AS_DATA = ".data\n.globl data\ndata: .incbin DATA\n"
+ASKING = "#if __has_include({0})\n#define VALUE 1\n#else\n#define VALUE 2\n#endif\n"
+SCRIPT = '#!/bin/sh\nexec gcc -DVALUE="${VALUE:-1}" "$@"\n'
+
+
+@dataclass
+class Case:
+    """A project and what is changed in it: texts of files, links, and variables."""
+
+    files: dict[str, str]
+    change: dict[str, str]
+    flags: str = "-Ia -Ib"
+    source: str = "src/m.c"
+    compilers: tuple[str, ...] = GCC
+    before: dict[str, str] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+
+def found_first(name, flags="-Ia -Ib", new="a", old="b", **more):
+    """A file of a name that was found in one directory appears in an earlier one."""
+    files = {"src/m.c": SEARCHED.format(name), f"{old}/{name}": ONE}
+    return Case(files, {f"{new}/{name}": TWO}, flags, **more)
+
+
+def asked_for(name, appears):
+    text = ASKING.format(name) + "int f(void) { return VALUE; }\n"
+    return Case({"src/m.c": text, "a/x.h": ""}, {appears: "{}"}, compilers=BOTH)
+
+
+def edited(old, new, flags, text="", **more):
+    """A header changes in a way that no preprocessed text shows."""
+    text = text or '#include "h.h"\nint f(int a) { return inner(a); }\n'
+    return Case({"src/m.c": text, "a/h.h": old}, {"a/h.h": new}, flags, **more)
+
+
+INNER = "int g(int);\nstatic int inner(int a) { return g(a)%s* g(a + 1); }%s\n"
+ASSEMBLER = {"src/m.c": '__asm__(".include \\"a/x.inc\\"");\nint f;\n', "a/x.inc": "\n"}
+CASES = {
+    "beside an included header": Case(
+        {
+            "src/m.c": '#include "../inc/foo.h"\nint f(void) { return VALUE; }\n',
+            "inc/foo.h": '#include "cfg.h"\n',
+            "b/cfg.h": ONE,
+        },
+        {"inc/cfg.h": TWO},
+        compilers=BOTH,
+    ),
+    "any extension": found_first("cfg.tbl", compilers=BOTH),
+    "preprocessed": found_first("cfg.i"),
+    "in dist": found_first("dist/cfg.h"),
+    "in a hidden directory": found_first(".gen/cfg.h"),
+    "in a linked directory": found_first("link/cfg.h", links={"a/link": "far"}),
+    "the current directory": found_first(
+        "cfg.h", "", ".", "x", before={"CPATH": ":x"}, after={"CPATH": ":x"}
+    ),
+    "C++": Case(
+        {"src/m.cpp": SEARCHED.format("cfg.h"), "b/cfg.h": ONE},
+        {"a/cfg.h": TWO},
+        source="src/m.cpp",
+        compilers=BOTH,
+    ),
+    "--include-directory": found_first(
+        "cfg.h", "--include-directory=a --include-directory=b"
+    ),
+    "-iwithprefixbefore": found_first(
+        "cfg.h", "-iprefix ./ -iwithprefixbefore a -iwithprefixbefore b"
+    ),
+    "whether there is a file": asked_for('"opt.json"', "a/opt.json"),
+    "whether there is one above": asked_for('"../opt/opt.h"', "opt/opt.h"),
+    "columns": edited(INNER % (" ", ""), INNER % ("   ", ""), "-Ia -g", compilers=BOTH),
+    "comments": edited(
+        INNER % (" ", ""), INNER % (" ", "// why"), "-Ia -g", compilers=CLANG
+    ),
+    "macros in debug information": edited(
+        ONE, TWO, "-Ia -g3", '#include "h.h"\nint f;\n'
+    ),
+    "macros of the command": Case(
+        {"src/m.c": "int f(void) { return VALUE; }\n", "DEFINES": "1"},
+        {"DEFINES": "2"},
+        "-DVALUE=@DEFINES@",
+        compilers=BOTH,
+    ),
+    "the assembler's file": Case(
+        ASSEMBLER, {"a/x.inc": ".globl x\nx:\n"}, compilers=BOTH
+    ),
+    "a compiler that is a script": Case(
+        {"src/m.c": "int f(void) { return VALUE; }\n", "cc": SCRIPT},
+        {},
+        "",
+        compilers=("./cc",),
+        after={"VALUE": "2"},
+    ),
+    "the compiler behind a script": Case(
+        {
+            "src/m.c": "int f(void) { return VALUE; }\n",
+            "gcc": '#!/bin/sh\nexec ./inner "$@"\n',
+            "inner": SCRIPT,
+        },
+        {"inner": SCRIPT.replace(":-1", ":-3")},
+        "",
+        compilers=("./gcc",),
+    ),
+}
+ASSEMBLY = {
+    "a header": Case(
+        {"src/m.S": '#include "cfg.h"\n.long VALUE\n', "b/cfg.h": ONE},
+        {"src/cfg.h": TWO},
+    ),
+    "data": Case(
+        {"src/m.S": AS_DATA, "a/data": "1"}, {"a/data": "2"}, '-DDATA=\\"a/data\\"'
+    ),
+    "a file": Case(
+        {"src/m.S": '.include "a/x.inc"\n', "a/x.inc": ".long 1\n"},
+        {"a/x.inc": ".long 2\n"},
+    ),
+}
+ALL = [
+    *(
+        pytest.param(case, compiler, id=f"{name}, {compiler}")
+        for name, case in CASES.items()
+        for compiler in case.compilers
+    ),
+    *(
+        pytest.param(replace(case, source="src/m.S"), "gcc", id=f".S, {name}")
+        for name, case in ASSEMBLY.items()
+    ),
+]
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """The current directory: write files into it, programs where they are scripts."""
+    directory = tmp_path / "tree"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "ccache"))
+
+    def write(files):
+        for name, text in files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755 if text.startswith("#!") else 0o644)
+        harness.let_age(directory)
+
+    return write
+
+
+@pytest.fixture
+def compiled(extra, tmp_path):
+    """Compile through the cache, and by the compiler itself: the object twice."""
+    private = tmp_path / "build"
+    private.mkdir()
+    ccache.configuration.cache_clear()  # it is asked for once in a process
+    cache = Cache(str(extra.python.parent / "ccache"), "ccache", str(private))
+
+    def both(command, source, flags):
+        if shutil.which(command) is None:
+            pytest.skip(f"there is no {command}")
+        flags = [flag.replace("@DEFINES@", defined()) for flag in shlex.split(flags)]
+        objects = []
+        for place in (
+            compilers.Place("", "build", cache, None, contextlib.nullcontext),
+            None,
+        ):
+            compiler = new_compiler()
+            compiler.src_extensions = [*compiler.src_extensions, ".S"]
+            for name in {"compiler_so", "compiler_so_cxx"} & {*compiler.executables}:
+                compiler.set_executable(name, [command, "-O1"])
+            if place:
+                compilers.prepare(compiler, place)
+            (obj,) = compiler.compile(
+                [source], output_dir=str(private), extra_postargs=flags
+            )
+            with open(obj, "rb") as file:
+                objects.append(file.read())
+            os.unlink(obj)
+        return objects
+
+    def defined():
+        try:
+            with open("DEFINES") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    return both
+
+
+@pytest.fixture
+def hits(extra, tmp_path):
+    """How many objects have come from the cache until now."""
+
+    def count():
+        variables = {"CCACHE_DIR": str(tmp_path / "ccache")}
+        counters = harness.ccache_counters(variables, extra.python.parent / "ccache")
+        return counters["direct_cache_hit"] + counters["preprocessed_cache_hit"]
+
+    return count
+
+
+@pytest.mark.parametrize(("case", "compiler"), ALL)
+def test_nothing_stale(case, compiler, tree, compiled, monkeypatch):
+    for link, target in case.links.items():
+        os.makedirs(target)
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(os.path.abspath(target), link)
+    for directory in "ab":
+        os.makedirs(directory, exist_ok=True)
+    for name, value in case.before.items():
+        monkeypatch.setenv(name, value)
+    tree(case.files)
+    for _ in ("cold", "warm"):
+        found, before = compiled(compiler, case.source, case.flags)
+        assert found == before
+    tree(case.change)
+    for name, value in case.after.items():
+        monkeypatch.setenv(name, value)
+    found, expected = compiled(compiler, case.source, case.flags)
+    assert expected != before, "what has changed does not matter"
+    assert found == expected
+
+
+# What the user's ccache.conf may say. None of it is in the way of what is right.
+CONFIGURED = {
+    "depend_mode = false": 1,
+    "direct_mode = false": 1,
+    "sloppiness = file_stat_matches, include_file_mtime, include_file_ctime, "
+    "system_headers, time_macros, locale": 1,
+    "base_dir = /": 1,
+    "hash_dir = false": 1,
+    "compiler_check = none": 1,
+    "compiler = clang": 1,
+    "ignore_options = -D* -g*": 1,
+    "ignore_headers_in_manifest = h.h": 1,
+    "hard_link = true": 1,
+    "remote_only = true\nremote_storage = file:remote": 1,
+    "read_only = true": 0,
+    "disable = true": 0,
+}
+
+
+@pytest.mark.parametrize(("configured", "expected"), CONFIGURED.items())
+def test_the_users_configuration(
+    configured, expected, tree, compiled, hits, monkeypatch
+):
+    tree({"ccache.conf": configured.replace("file:", f"file:{os.getcwd()}/") + "\n"})
+    monkeypatch.setenv("CCACHE_CONFIGPATH", os.path.abspath("ccache.conf"))
+    case = CASES["columns"]
+    source = case.files["src/m.c"] + "const char *file = __FILE__;\n"
+    tree({**case.files, "src/m.c": source})
+    path = os.path.abspath(case.source)  # which a base_dir would make relative
+    for _ in ("cold", "warm"):
+        found, before = compiled("gcc", path, case.flags)
+        assert found == before
+    assert hits() == expected
+    tree(case.change)
+    found, expected = compiled("gcc", path, case.flags)
+    assert expected != before
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "is_stored"),
+    [
+        ("ln a/h.h a/other", True),  # as installers do in other environments
+        ("touch -d 2001-01-01 a/h.h", False),
+        ("cp a/h.h a/new; touch -r a/h.h a/new; mv a/new a/h.h", False),
+    ],
+)
+@pytest.mark.parametrize("compiler", BOTH)
+def test_meanwhile(meanwhile, is_stored, compiler, tree, compiled, hits, monkeypatch):
+    """What happens to a header between the look at it and its compilation."""
+    tree(CASES["columns"].files)
+    tree({"prefix": f'#!/bin/sh\n{meanwhile}\nexec "$@"\n'})
+    monkeypatch.setenv("CCACHE_PREFIX", os.path.abspath("prefix"))
+    found, expected = compiled(compiler, "src/m.c", "-Ia -g")
+    assert found == expected
+    monkeypatch.delenv("CCACHE_PREFIX")
+    found, expected = compiled(compiler, "src/m.c", "-Ia -g")
+    assert found == expected
+    assert hits() == is_stored
+
+
+def test_what_is_written_beside_the_object(tree, compiled, tmp_path):
+    """Cold and warm: the compiler's own list, coverage notes, debug information."""
+    tree({"src/m.c": "int f(void) { return 1; }\n"})
+    for _ in ("cold", "warm"):
+        compiled("gcc", "src/m.c", "-Wp,-MD,deps.d -g -gsplit-dwarf --coverage")
+        os.unlink("deps.d")
+        for suffix in (".gcno", ".dwo"):
+            (tmp_path / "build" / "src" / f"m{suffix}").unlink()
