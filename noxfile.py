@@ -86,6 +86,12 @@ def upstream(session: nox.Session) -> None:
 
 
 @nox.session
+def upstream_patches(session: nox.Session) -> None:
+    """The patches in docs/upstream: their tests, and setuptools' own with them."""
+    session.run("python", "tests/upstream_patches.py", *session.posargs)
+
+
+@nox.session
 def generators(session: nox.Session) -> None:
     """Builds at once beside setuptools-scm, pbr, Cython, cffi and others."""
     command = ["tests/run.py", "--generators", "tests/test_generators.py"]
