@@ -49,11 +49,8 @@ setup(
 )
 """
 )
-FAST_C = """
-    #include <Python.h>
-    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
-    PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
-    """
+# Compiled and linked, never imported: Python's headers would be half of the build.
+FAST_C = "void *PyInit_fast(void) { return 0; }\n"
 
 
 @pytest.fixture
@@ -79,12 +76,8 @@ def first_to_last(points):
 
 # Each takes some of the points: what is built to compare with is built once for them.
 @pytest.mark.parametrize("frontend", ["hook", "setup.py"])
-@pytest.mark.parametrize(
-    "points", [range(n, n + 4) for n in (1, 5, 9, 13)], ids=first_to_last
-)
-def test_killed(
-    source, plain, plugged, meeting, tmp_path, tmpdir_of_builds, frontend, points
-):
+@pytest.mark.parametrize("points", [range(n, n + 8) for n in (1, 9)], ids=first_to_last)
+def test_killed(source, plain, plugged, tmp_path, tmpdir_of_builds, frontend, points):
     """Sixteen points between the first file operation of a build and its last."""
     expected = harness.digest(harness.oracle(plain, source, tmp_path / "expected"))
     before = harness.listing(source)
@@ -93,36 +86,25 @@ def test_killed(
     # The first build of all writes Python's caches too.
     count = min(operations(plugged, command, source) for _ in range(2))
     for sixteenth in points:
-        kill_at = max(1, count * sixteenth // 16)
-        runs = [
-            plugged.start(command, source, variables)
-            for variables in ({}, {"KILL_AT": str(kill_at)}, {})
-        ]
+        killed = {"KILL_AT": str(max(1, count * sixteenth // 16))}
+        # The other one begins after it, or before it.
+        both = [killed, {}] if sixteenth % 2 else [{}, killed]
+        runs = [plugged.start(command, source, variables) for variables in both]
         with harness.many(runs):
             outputs = [run.finish() for run in runs]
-        ended = [run.status for run in runs]
-        assert ended == [0, -signal.SIGKILL, 0], (sixteenth, outputs)
+        ended = {run.status: output for run, output in zip(runs, outputs)}
+        assert ended.keys() == {0, -signal.SIGKILL}, (sixteenth, outputs)
         assert harness.digest(out / f"n-1-{tag(out)}.whl") == expected
 
-        # As many at once as there were: all slots are leased again, and so cleaned.
-        runs = [plugged.start(command, source, meeting.variables) for _ in range(3)]
-        with harness.many(runs):
-            for _ in runs:
-                assert meeting.arrival() == "built"
-            for _ in runs:
-                meeting.let_go("built")
-            outputs = [run.finish() for run in runs]
-        assert [run.status for run in runs] == [0, 0, 0], (sixteenth, outputs)
-        assert [path.name for path in out.iterdir()] == [f"n-1-{tag(out)}.whl"]
-        assert harness.digest(out / f"n-1-{tag(out)}.whl") == expected
+        # A lone build removes all that is left, whatever tree it leases.
+        wheel = plugged.build(source, out, frontend)
+        assert [path.name for path in out.iterdir()] == [wheel.name]
+        assert harness.digest(wheel) == expected
         assert harness.leftovers(root_of(tmpdir_of_builds)) == [], sixteenth
         assert harness.listing(source) == before
 
 
-@pytest.mark.parametrize("points", [range(n, n + 4) for n in (1, 5)], ids=first_to_last)
-def test_killed_with_a_compiler_cache(
-    source, plain, extra, tmp_path, tmpdir_of_builds, points
-):
+def test_killed_with_a_compiler_cache(source, plain, extra, tmp_path, tmpdir_of_builds):
     """The others go on, and what it has put into the cache is right."""
     expected = harness.digest(harness.oracle(plain, source, tmp_path / "expected"))
     cache, out = tmp_path / "ccache", tmp_path / "out"
@@ -132,16 +114,15 @@ def test_killed_with_a_compiler_cache(
     for _ in range(2):
         counts.append(operations(extra, command, source, variables))
         shutil.rmtree(cache)
-    for eighth in points:
+    for eighth in range(1, 9):
         kill_at = max(1, min(counts) * eighth // 8)
         runs = [
             extra.start(command, source, {**variables, **more})
-            for more in ({"KILL_AT": str(kill_at)}, {}, {})
+            for more in ({"KILL_AT": str(kill_at)}, {})
         ]
         with harness.many(runs):
             outputs = [run.finish() for run in runs]
-        ended = [run.status for run in runs]
-        assert ended == [-signal.SIGKILL, 0, 0], (eighth, outputs)
+        assert [run.status for run in runs] == [-signal.SIGKILL, 0], (eighth, outputs)
         assert harness.digest(out / f"n-1-{tag(out)}.whl") == expected
         warm = tmp_path / f"warm-{eighth}"
         wheel = extra.build(source, warm, variables=variables)
