@@ -16,7 +16,7 @@ import pytest
 import setuptools_isolated_build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="whose hooks the plugin is tested by",
     )
     parser.addoption("--builds", type=int, default=10, help="builds per stress test")
+    parser.addoption(
+        "--wheelhouse", type=Path, help="where the plugin's wheel is, or it is built"
+    )
     parser.addoption(
         "--generators", action="store_true", help="test beside other projects' tools"
     )
@@ -84,29 +87,29 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def plain(once: Callable[..., Path], requirements: list[str]) -> harness.Environment:
+    """The oracle: setuptools without the plugin."""
+    path = once("plain", lambda path: harness.Environment.create(path, *requirements))
+    return harness.Environment.at(path)
+
+
+@pytest.fixture(scope="session")
 def make_environment(
-    once: Callable[..., Path], requirements: list[str]
+    once: Callable[..., Path], plain: harness.Environment
 ) -> Callable[..., harness.Environment]:
     """Make an environment by its name, with the setuptools under test and more."""
 
     def make(name: str, *more: str) -> harness.Environment:
-        path = once(
-            name, lambda path: harness.Environment.create(path, *requirements, *more)
-        )
-        return harness.Environment.at(path)
+        return harness.Environment.at(once(name, lambda path: plain.copy(path, *more)))
 
     return make
 
 
 @pytest.fixture(scope="session")
-def plain(make_environment: Callable[..., harness.Environment]) -> harness.Environment:
-    """The oracle: setuptools without the plugin."""
-    return make_environment("plain")
-
-
-@pytest.fixture(scope="session")
-def wheelhouse(once: Callable[..., Path]) -> Path:
+def wheelhouse(request: pytest.FixtureRequest, once: Callable[..., Path]) -> Path:
     """A directory with the plugin's wheel, for frontends that install it."""
+    if request.config.getoption("--wheelhouse"):
+        return request.config.getoption("--wheelhouse")
     return once("wheelhouse", lambda path: harness.build_plugin(sys.executable, path))
 
 
@@ -169,7 +172,8 @@ def same_wheel(
     """Build a pristine tree without the plugin and the tree itself with it.
 
     Asserts that the wheels have the same name and bytes and that the tree stayed as it
-    was; returns the wheel. ``dirty`` does to the tree what a pristine copy lacks.
+    was; returns the wheel. ``dirty`` does to the tree what a pristine copy lacks, and
+    ``says`` is what the build with the plugin says.
     """
 
     def check(
@@ -177,12 +181,13 @@ def same_wheel(
         frontend: str = "hook",
         dirty: Callable[[Path], object] = lambda source: None,
         variables: dict[str, str] | None = None,
+        says: Sequence[str] = (),
     ) -> Path:
         expected = harness.oracle(plain, source, tmp_path / "expected", variables)
         dirty(source)
         inside = Path((variables or {}).get("TMPDIR", tmp_path))
         before = harness.listing(source, without=inside)
-        wheel = plugged.build(source, tmp_path / "out", frontend, variables)
+        wheel = plugged.build(source, tmp_path / "out", frontend, variables, says)
         assert wheel.name == expected.name
         assert harness.wheel_contents(wheel) == harness.wheel_contents(expected)
         assert wheel.read_bytes() == expected.read_bytes()

@@ -27,6 +27,11 @@ def main(arguments: list[str]) -> int:
         pip = [environment.python, "-m", "pip", "install", "--quiet"]
         pip += ["--force-reinstall", "--no-deps", str(wheel)]
         subprocess.run(pip, check=True, timeout=harness.TIMEOUT)
+        return run(environment, [f"--wheelhouse={wheelhouse}", *arguments])
+
+
+def run(environment: harness.Environment, arguments: list[str]) -> int:
+    """Run pytest in *environment* on all cores."""
     # Not ``python -m pytest``, which would find the checkout before the wheel.
     pytest = environment.python.with_name("pytest")
     # Tests wait for their builds: one worker more than cores keeps all of these busy.

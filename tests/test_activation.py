@@ -9,11 +9,6 @@ import textwrap
 import harness
 import pytest
 
-NATIVE = """
-    #include <Python.h>
-    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
-    PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
-    """
 ISOLATED = "isolated build: "
 
 COMMANDS = """
@@ -43,7 +38,7 @@ def classes(name: str = "{command}") -> dict[str, str]:
     "command", ["egg_info", "build", "build_py", "build_ext", "install_lib"]
 )
 @pytest.mark.parametrize("named", ["{command}", "Mine"])
-def test_command_subclasses(project, same_wheel, plugged, tmp_path, command, named):
+def test_command_subclasses(project, same_wheel, command, named):
     """A project's own subclass runs, and its product is private all the same."""
     name = named.format(command=command)
     code = classes(named)[command]
@@ -57,14 +52,10 @@ def test_command_subclasses(project, same_wheel, plugged, tmp_path, command, nam
             + f"setup(name='n', version='1', packages=['p'], cmdclass={{{command!r}: {name}}},"
             " ext_modules=[Extension('p.fast', ['p/fast.c'])])\n",
             "p/__init__.py": "",
-            "p/fast.c": NATIVE,
+            "p/fast.c": harness.FAST_C,
         }
     )
-    same_wheel(source)
-    status, output = plugged.hook(source, "build_wheel", str(tmp_path / "out2"))
-    assert status == 0, output
-    assert f"my own {command}" in output
-    assert ISOLATED in output
+    same_wheel(source, says=[f"my own {command}", ISOLATED])
 
 
 @pytest.mark.parametrize(
@@ -344,7 +335,7 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
                   ext_modules=[Extension("p.fast", ["p/fast.c"])])
             """,
         "p/__init__.py": "",
-        "p/fast.c": NATIVE,
+        "p/fast.c": harness.FAST_C,
     }
     source = project(files)
     before = harness.listing(source)

@@ -49,13 +49,13 @@ setup(
 )
 """
 )
-# Compiled and linked, never imported: Python's headers would be half of the build.
-FAST_C = "void *PyInit_fast(void) { return 0; }\n"
 
 
 @pytest.fixture
 def source(project):
-    return project({"setup.py": SETUP_PY, "p/__init__.py": "", "p/fast.c": FAST_C})
+    return project(
+        {"setup.py": SETUP_PY, "p/__init__.py": "", "p/fast.c": harness.FAST_C}
+    )
 
 
 def root_of(tmpdir: Path) -> Path:

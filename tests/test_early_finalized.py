@@ -98,11 +98,7 @@ FILES = {
     "setup.py": SETUP_PY,
     "p/__init__.py": "",
     "p/one.dat": "1\n",
-    "p/fast.c": """
-        #include <Python.h>
-        static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
-        PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
-        """,
+    "p/fast.c": harness.FAST_C,
     "bin/tool": "#!/usr/bin/env python\n",
 }
 

@@ -85,11 +85,7 @@ def test_everything_that_installs(project, same_wheel):
                 )
                 """,
             "lib/ns/inner/__init__.py": "",
-            "lib/ns/inner/fast.c": """
-                #include <Python.h>
-                static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
-                PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
-                """,
+            "lib/ns/inner/fast.c": harness.FAST_C,
             "lib/single.py": "x = 1\n",
             "bin/tool": "#!/usr/bin/python\nprint(1)\n",
             "include/x.h": "#define X\n",

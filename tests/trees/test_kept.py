@@ -30,17 +30,12 @@ setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": seeing},
       ext_modules=[Extension("p.fast", ["p/fast.c"])])
 """
 )
-FAST_C = """
-    #include <Python.h>
-    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "fast"};
-    PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&m); }
-    """
 FILES = {
     "setup.py": SETUP_PY,
     "pyproject.toml": "[tool.setuptools-isolated-build]\nbuild-dir = '.build'\n",
     "p/__init__.py": "",
     "p/gone.py": "",
-    "p/fast.c": FAST_C,
+    "p/fast.c": harness.FAST_C,
 }
 
 
@@ -120,7 +115,7 @@ def test_a_failed_build_leaves_it_usable(source, plugged, tmp_path):
     run = plugged.start(plugged.command("hook", source, tmp_path / "out"), source)
     run.finish()
     assert run.status == 1
-    (source / "p" / "fast.c").write_text(FAST_C)
+    (source / "p" / "fast.c").write_text(harness.FAST_C)
     assert "'state'" in build(plugged, source, tmp_path / "out")
 
 
@@ -204,7 +199,7 @@ LIBRARY = """
 @POSIX
 def test_libraries_are_compiled_anew(project, plain, plugged, tmp_path):
     """build_clib compares times only, and adds to the archive that it finds."""
-    text = FAST_C.replace("fast(void) {", "fast(void) { one();")
+    text = harness.FAST_C.replace("fast(void) {", "fast(void) { one();")
     source = project(
         {
             **FILES,
@@ -310,7 +305,7 @@ CMAKE_FILES = {
     "CMakeLists.txt": CMAKE_LISTS,
     "p/__init__.py": "",
     "p/gone.py": "",
-    "fast.c": FAST_C,
+    "fast.c": harness.FAST_C,
     "other.c": "int other(void) { return 1; }\n",
 }
 
