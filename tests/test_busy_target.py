@@ -6,6 +6,8 @@ import harness
 import pytest
 import remains
 
+pytestmark = pytest.mark.any_setuptools
+
 # What Windows does while a reader or a virus scanner has the old archive open.
 BUSY = """
 import os

@@ -10,6 +10,8 @@ from pathlib import Path
 import harness
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
+
 CHAOS = Path(__file__).with_name("chaos.py")
 # Of the examples the smallest; the others have what chaos is about.
 PROJECTS = ("report", "copies", "forks", "turns")

@@ -198,6 +198,7 @@ def ccache(extra):
     return program or pytest.skip("there is no ccache")
 
 
+@pytest.mark.any_setuptools
 @pytest.mark.parametrize(
     "files",
     [FILES, CFFI_FILES, IN_TREE, AT_TOP],

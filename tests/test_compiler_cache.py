@@ -17,7 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers"),
+]
 
 SOURCES = ("one", "three", "two")  # in the order in which they are compiled
 HEADER = "include/b/value.h"

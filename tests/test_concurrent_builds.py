@@ -80,6 +80,7 @@ def test_with_the_extra(scene, extra, tmp_path):
     assert counted["direct_cache_hit"] > counted["cache_miss"] > 0
 
 
+@pytest.mark.any_setuptools
 @pytest.mark.parametrize("name", harness.PROJECTS)
 def test_without_it_builds_fail(scene, plain, name):
     """The same run shows the disease: or it would prove nothing."""

@@ -10,7 +10,10 @@ from pathlib import Path
 import harness
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's"),
+]
 
 # Counts what the build does to files once it has its tree, and kills it at the Nth.
 SETUP_PY = (

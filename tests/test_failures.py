@@ -11,6 +11,8 @@ from setuptools_isolated_build._settings import Settings
 from setuptools_isolated_build._trees.tree import BuildTree
 from setuptools_isolated_build.errors import DiskFullError
 
+pytestmark = pytest.mark.any_setuptools
+
 
 class Build:
     settings = Settings(keep="always")

@@ -9,13 +9,16 @@ import harness
 import pytest
 import remains
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "geteuid")
-    or os.geteuid() != 0
-    or shutil.which("setpriv") is None
-    or not remains.can_be_another_user(),
-    reason="needs root's directories and another user, and only root has both",
-)
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(
+        not hasattr(os, "geteuid")
+        or os.geteuid() != 0
+        or shutil.which("setpriv") is None
+        or not remains.can_be_another_user(),
+        reason="needs root's directories and another user, and only root has both",
+    ),
+]
 NOBODY = 65534
 # What fakeroot does to a process, as far as it is asked for here.
 SEEMS_ROOT = """

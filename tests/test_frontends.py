@@ -9,6 +9,8 @@ import harness
 import pytest
 import storm
 
+pytestmark = pytest.mark.any_setuptools
+
 PYPROJECT = """
     [build-system]
     requires = ["setuptools", "setuptools-isolated-build"]

@@ -7,6 +7,8 @@ import shutil
 import harness
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
+
 # As make does it: core.o is made when it is missing, and looks newer than its source.
 SETUP_PY = """
     import os, shutil

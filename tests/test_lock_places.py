@@ -10,6 +10,8 @@ from pathlib import Path
 import harness
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
+
 as_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0,
     reason="needs another user, and only root can be one",

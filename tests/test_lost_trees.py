@@ -19,7 +19,10 @@ import pytest
 if os.name == "posix":
     import fcntl
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX removes what is open")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="POSIX removes what is open"),
+]
 
 # In STEP's run() the build meets the test, after what it does itself. One that is told
 # to go on writing makes the directories of its build_lib and egg_base anew.

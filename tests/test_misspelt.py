@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
+
 NAME = "setuptools-isolated-build"
 PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 FILES = {

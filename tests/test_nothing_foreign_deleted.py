@@ -13,7 +13,10 @@ import signal
 import harness
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="by the means of POSIX")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="by the means of POSIX"),
+]
 
 NOBODY = 65534
 SETUP_PY = harness.MEETING_SETUP_PY

@@ -12,7 +12,10 @@ import harness
 import pytest
 import remains
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's"),
+]
 MEETING = harness.Meeting.CODE
 MEETS = harness.MEETING_SETUP_PY
 FILES = {"setup.py": MEETS, "p/__init__.py": ""}

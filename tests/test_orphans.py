@@ -9,7 +9,10 @@ import signal
 import harness
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's"),
+]
 
 # The build that is killed has a child, which is another program or a fork. When the
 # child is let go, it writes into the build_lib that it knows.

@@ -13,6 +13,8 @@ from setuptools_isolated_build import _places
 from setuptools_isolated_build._locks import places
 from setuptools_isolated_build.errors import BuildRootError
 
+pytestmark = pytest.mark.any_setuptools
+
 NOBODY = 65534
 as_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0,

@@ -10,6 +10,8 @@ from setuptools_isolated_build import _process
 from setuptools_isolated_build._commands import install_lib
 from setuptools_isolated_build._locks.turns import Turn
 
+pytestmark = pytest.mark.any_setuptools
+
 
 class Owner:
     pass

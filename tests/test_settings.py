@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from setuptools_isolated_build._settings import Settings, read_settings
 from setuptools_isolated_build.errors import SettingsError
 
+pytestmark = pytest.mark.any_setuptools
+
 TABLE = "[tool.setuptools-isolated-build]\n"
 PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 

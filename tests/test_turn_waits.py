@@ -12,6 +12,8 @@ from pathlib import Path
 import harness
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
+
 MEETING = harness.Meeting.CODE
 SETTING = "[tool.setuptools-isolated-build]\ntake-turns = true\n"
 # The outer build's build_py runs an inner build of the same tree, which says its name.

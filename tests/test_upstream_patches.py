@@ -12,6 +12,8 @@ import harness
 import pytest
 import upstream_patches
 
+pytestmark = pytest.mark.any_setuptools
+
 
 def test_each_has_a_test_and_a_news_fragment():
     upstream_patches.check_forms()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from setuptools_isolated_build._compilation import ccache
 
+pytestmark = pytest.mark.any_setuptools
+
 PRIVATE = "/private/0/build"
 OPTION = f"-ffile-prefix-map={PRIVATE}=build"
 OBJECT = f"{PRIVATE}/temp/private/0/build/temp/made.o"

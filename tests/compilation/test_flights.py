@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from setuptools_isolated_build._compilation import cached, flights
 
+pytestmark = pytest.mark.any_setuptools
+
 HOLDER = """
 import sys
 from setuptools_isolated_build._locks import lock as _locks

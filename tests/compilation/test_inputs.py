@@ -9,7 +9,10 @@ import pytest
 from setuptools_isolated_build._compilation import guard, inputs
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-pytestmark = pytest.mark.skipif(not COMPILERS, reason="there is no gcc and no clang")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(not COMPILERS, reason="there is no gcc and no clang"),
+]
 
 
 @pytest.fixture(params=COMPILERS)

@@ -10,6 +10,8 @@ import sysconfig
 import pytest
 from setuptools_isolated_build._compilation import known
 
+pytestmark = pytest.mark.any_setuptools
+
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
 FILES = ["-c", "p/a.c", "-o", "build/a.o"]
 

@@ -18,7 +18,10 @@ from setuptools._distutils.ccompiler import new_compiler
 from setuptools_isolated_build._compilation import ccache, compilers
 from setuptools_isolated_build._compilation.cached import Cache
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers")
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers"),
+]
 
 GCC, CLANG = ("gcc",), ("clang",)
 BOTH = (*GCC, *CLANG)

@@ -12,6 +12,8 @@ import pytest
 from holding import hold
 from setuptools_isolated_build._locks import lock as _locks
 
+pytestmark = pytest.mark.any_setuptools
+
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
 

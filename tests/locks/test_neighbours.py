@@ -12,6 +12,8 @@ import pytest
 from setuptools_isolated_build._locks import neighbours, records
 from setuptools_isolated_build.errors import TurnError
 
+pytestmark = pytest.mark.any_setuptools
+
 TIMEOUT = 60
 # A build in a process of its own, which says what it does and ends when it is told to.
 # As a stranger it is no part of a build of this process.

@@ -8,6 +8,8 @@ from dataclasses import replace
 import harness
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
+
 MEETING = harness.Meeting.CODE
 # The generator writes when setup() has the plugin loaded: a first version of the module,
 # and then another one, as if it took its time.

@@ -16,6 +16,8 @@ from setuptools_isolated_build._trees.tree import BuildTree
 from setuptools_isolated_build.errors import DiskFullError, PublishError
 from wheel.wheelfile import WheelFile
 
+pytestmark = pytest.mark.any_setuptools
+
 
 @pytest.fixture
 def wheel(tmp_path):

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from setuptools_isolated_build._publication import link_trees
 
+pytestmark = pytest.mark.any_setuptools
+
 NAMES = st.lists(
     st.sampled_from(["a.py", "b.py", "data", "sub", "x"]), min_size=1, max_size=3
 ).map("/".join)

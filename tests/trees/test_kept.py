@@ -11,6 +11,8 @@ import harness
 import pytest
 from setuptools_isolated_build._trees import kept, lease
 
+pytestmark = pytest.mark.any_setuptools
+
 POSIX = pytest.mark.skipif(os.name == "nt", reason="by the means of POSIX")
 SETUP_PY = (
     "import os\n"

@@ -16,6 +16,8 @@ from setuptools_isolated_build._trees import lease as _lease
 from setuptools_isolated_build._trees import removal
 from setuptools_isolated_build.errors import BuildRootError, BuildTreeLostError
 
+pytestmark = pytest.mark.any_setuptools
+
 fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
 

@@ -6,6 +6,9 @@ import os
 import stat
 
 from setuptools_isolated_build._trees import dead, removal
+import pytest
+
+pytestmark = pytest.mark.any_setuptools
 
 
 def test_a_link_stays_as_it_is(tmp_path):

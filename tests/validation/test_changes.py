@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 from setuptools_isolated_build._validation import changes
 
+pytestmark = pytest.mark.any_setuptools
+
 SECOND = 1_000_000_000
 OPEN = """
 import sys

@@ -6,6 +6,8 @@ import pytest
 from setuptools_isolated_build._locks.records import Line, Others
 from setuptools_isolated_build._validation import doubts
 
+pytestmark = pytest.mark.any_setuptools
+
 
 class Presence:
     """Of a build beside which another one is known, or stands at the gate, later."""
