@@ -117,7 +117,7 @@ assert (importlib.resources.files("p") / "one.dat").read_text() == "1\\n"
 """
 
 
-def test_strict_install_imports_while_ten_are_built(project, plain, plugged, tmp_path):
+def test_strict_install_imports_while_five_are_built(project, plain, plugged, tmp_path):
     """A reader imports all of it again and again in fresh interpreters."""
     source = project(PROJECT)
     wheel = editable(plugged, source, tmp_path / "first", STRICT)
@@ -126,7 +126,7 @@ def test_strict_install_imports_while_ten_are_built(project, plain, plugged, tmp
         plugged.start(
             plugged.command("strict editable", source, tmp_path / f"{number}"), source
         )
-        for number in range(10)
+        for number in range(5)
     ]
     imports = 0
     with harness.many(runs):
@@ -135,7 +135,7 @@ def test_strict_install_imports_while_ten_are_built(project, plain, plugged, tmp
             assert done.returncode == 0, done.stdout
             imports += 1
             assert imports < 10_000
-        assert [item.process.wait() for item in runs] == [0] * 10
+        assert [item.process.wait() for item in runs] == [0] * 5
 
 
 def test_link_tree_is_whole_at_every_step(project, plain, plugged, tmp_path, meeting):
@@ -263,7 +263,7 @@ STUBS = {
 
 
 def test_stub_loaders(project, plain, plugged, tmp_path):
-    """They are compiled and their source is removed: by ten builds at once."""
+    """They are compiled and their source is removed: by five builds at once."""
     source = project(STUBS)
     pristine = Path(shutil.copytree(source, tmp_path / "pristine", symlinks=True))
     expected = editable(plain, source, tmp_path / "expected")
@@ -275,13 +275,13 @@ def test_stub_loaders(project, plain, plugged, tmp_path):
         plugged.start(
             plugged.command("editable", source, tmp_path / f"{number}"), source
         )
-        for number in range(10)
+        for number in range(5)
     ]
     with harness.many(runs):
         for item in runs:
             output = item.finish()
             assert item.status == 0, output
-    for number in range(10):
+    for number in range(5):
         (wheel,) = (tmp_path / f"{number}").glob("*.whl")
         assert harness.wheel_contents(wheel) == harness.wheel_contents(expected)
     ours = products(source)

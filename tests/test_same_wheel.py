@@ -19,10 +19,15 @@ PYPROJECT = """
 """
 
 
-@pytest.mark.parametrize("example", harness.PROJECTS)
-@pytest.mark.parametrize("frontend", harness.FRONTENDS)
+@pytest.mark.parametrize(
+    ("example", "frontend"),
+    [
+        *((example, "hook") for example in harness.PROJECTS),
+        *(("src-layout", frontend) for frontend in harness.FRONTENDS[1:]),
+    ],
+)
 def test_examples(example, frontend, tmp_path, same_wheel):
-    """Each example, by each frontend."""
+    """Each of them, and one by each frontend; test_concurrent_builds has all by all."""
     source = harness.copy(harness.EXAMPLES / example, tmp_path / "project")
     same_wheel(source, frontend)
 
