@@ -69,6 +69,7 @@ def test_with_the_plugin(scene, plugged, name, frontends, tmp_path, tmpdir_of_bu
         assert len(names) == 1
 
 
+@pytest.mark.any_setuptools
 @pytest.mark.skipif(os.name == "nt", reason="ccache is for Unix compilers")
 def test_with_the_extra(scene, extra, tmp_path):
     """At once with an empty cache, and with a full one: the same bytes."""
