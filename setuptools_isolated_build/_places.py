@@ -17,7 +17,16 @@ from typing import Callable
 
 from .errors import BuildRootError
 
-__all__ = ["NAME", "default_root", "private_directory", "stated_root", "user"]
+__all__ = [
+    "NAME",
+    "default_paths",
+    "default_root",
+    "private_directory",
+    "stated_path",
+    "stated_root",
+    "user",
+    "why_not_private",
+]
 
 NAME = "setuptools-isolated-build"
 _MOST_NAMES = 10
@@ -48,22 +57,22 @@ def default_root(source_dir: str, tell: Callable[[str], None]) -> str | None:
         BuildRootError: the temporary directory is missing or unwritable.
     """
     temporary = None
+    reasons = []
     try:
         temporary = os.path.realpath(tempfile.gettempdir())
-        usual = path = os.path.join(temporary, _own_name(temporary, source_dir))
-        first = reason = private_directory(path)
-        for number in range(2, _MOST_NAMES):
-            if reason is None:
+        usual, *_ = paths = default_paths(temporary, source_dir)
+        for path in paths:
+            reasons.append(private_directory(path))
+            if reasons[-1] is None:
                 break
-            path = f"{usual}-{number}"
-            reason = private_directory(path)
     except OSError as exc:
         remedy = "set TMPDIR or build-root to a directory that you can write to"
         where = temporary or exc.filename or "the temporary directory"
         raise BuildRootError(where, exc.strerror or str(exc), remedy) from exc
-    if first is not None:
-        tell(f"{usual}: {first}, so build trees are in {path}; remove the first")
-    return path if reason is None else None
+    if reasons[0] is not None:
+        reason = reasons[0]
+        tell(f"{usual}: {reason}, so build trees are in {path}; remove the first")
+    return path if reasons[-1] is None else None
 
 
 def stated_root(directory: str, source_dir: str, suffix: str = "") -> str:
@@ -92,7 +101,7 @@ def stated_root(directory: str, source_dir: str, suffix: str = "") -> str:
         reason = _why_replaceable(directory)
         if reason is not None:
             raise BuildRootError(directory, reason, remedy)
-        path = os.path.join(directory, _own_name(directory, source_dir) + suffix)
+        path = stated_path(directory, source_dir, suffix)
         reason = private_directory(path)
     except (FileExistsError, NotADirectoryError):
         cause = "a directory above it is a file"
@@ -102,6 +111,23 @@ def stated_root(directory: str, source_dir: str, suffix: str = "") -> str:
     if reason is not None:
         raise BuildRootError(path, reason, remedy)
     return path
+
+
+def default_paths(temporary: str, source_dir: str) -> list[str]:
+    """Return the names of the default root, the usual one first.
+
+    Args:
+        temporary: the real path of the temporary directory.
+        source_dir: as in `default_root`.
+    """
+    usual = os.path.join(temporary, _own_name(temporary, source_dir))
+    return [usual, *(f"{usual}-{number}" for number in range(2, _MOST_NAMES))]
+
+
+def stated_path(directory: str, source_dir: str, suffix: str = "") -> str:
+    """Return which directory `stated_root` makes."""
+    directory = os.path.realpath(directory)
+    return os.path.join(directory, _own_name(directory, source_dir) + suffix)
 
 
 def private_directory(path: str) -> str | None:
@@ -126,7 +152,7 @@ def _make_private(path: str) -> str | None:
     if not os.path.lexists(path):
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
-    reason = _why_not_private(path)
+    reason = why_not_private(path)
     if reason is not None:
         return reason
     try:
@@ -173,7 +199,8 @@ if os.name == "posix":
         except KeyError:
             return str(uid)
 
-    def _why_not_private(path: str) -> str | None:
+    def why_not_private(path: str) -> str | None:
+        """Return why the directory *path* is not this user's alone, or None."""
         info = os.lstat(path)
         if not stat.S_ISDIR(info.st_mode):
             return "not a directory"
@@ -214,7 +241,8 @@ else:
         except (ImportError, KeyError, OSError):  # without USERNAME
             return "user"
 
-    def _why_not_private(path: str) -> str | None:
+    def why_not_private(path: str) -> str | None:
+        """Return why the directory *path* is not this user's alone, or None."""
         # The temporary directory is the user's own on this system.
         return None if os.path.isdir(path) else "not a directory"
 

@@ -19,9 +19,9 @@ from setuptools_isolated_build._locks import places
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["alone", "batch", "compilation", "link", "sweep"]
+__all__ = ["PREFIX", "alone", "batch", "compilation", "link", "sweep"]
 
-_PREFIX = "object-"
+PREFIX = "object-"
 _LONGEST = 600.0  # seconds: a build that was stopped, not killed, keeps its lock
 _thread = threading.local()
 
@@ -123,7 +123,7 @@ def alone(root: str | None, key: str, compile_it: Callable[[], None]) -> None:
     lock = None
     if root is not None:
         digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16]
-        path = os.path.join(root, f"{_PREFIX}{digest}.lock")
+        path = os.path.join(root, f"{PREFIX}{digest}.lock")
         try:
             lock = places.acquire(path, 0 if attempting else _LONGEST)
         except (_lock.LocksUnavailableError, OSError):
@@ -140,7 +140,7 @@ def alone(root: str | None, key: str, compile_it: Callable[[], None]) -> None:
 def sweep(root: str) -> None:
     """Remove the lock files that killed builds have left in *root*."""
     with contextlib.suppress(OSError):
-        places.sweep(root, _PREFIX)
+        places.sweep(root, PREFIX)
 
 
 def _batch() -> _Batch | None:

@@ -17,7 +17,7 @@ from setuptools_isolated_build._places import NAME, private_directory, user
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["acquire", "key", "lock_place", "sweep"]
+__all__ = ["acquire", "key", "lock_paths", "lock_place", "sweep"]
 
 _MOST_ATTEMPTS = 20
 
@@ -70,8 +70,7 @@ def lock_place(tell: Callable[[str], None]) -> str | None:
         tell: says in the build's output if it is not the usual one, and why.
     """
     reasons: list[str] = []
-    for parent in map(os.path.realpath, _lock_parents()):
-        path = os.path.join(parent, f"{NAME}-{user()}-locks")
+    for path in lock_paths():
         try:
             reason = private_directory(path)
         except OSError as exc:
@@ -83,6 +82,12 @@ def lock_place(tell: Callable[[str], None]) -> str | None:
         reasons.append(f"{path}: {reason}")
     tell(f"there is no place for locks ({'; '.join(reasons)}), so there are none")
     return None
+
+
+def lock_paths() -> Iterator[str]:
+    """Return where that directory may be, the usual place first."""
+    for parent in map(os.path.realpath, _lock_parents()):
+        yield os.path.join(parent, f"{NAME}-{user()}-locks")
 
 
 if os.name == "posix":

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GATE",
+    "PREFIX",
+    "RECORD",
     "Line",
     "Opened",
     "Others",
     "append",
+    "is_abandoned",
     "is_ours",
     "lines",
     "live",
@@ -34,7 +37,7 @@ __all__ = [
 ]
 
 GATE = "gate.lock"
-_PREFIX, _RECORD = "source-", ".build"
+PREFIX, RECORD = "source-", ".build"
 _KILLED = "killed"
 _NOTE = 4  # lines
 _MOST_ATTEMPTS = 100
@@ -122,7 +125,7 @@ class Opened:
         """Whether that build has ended, or was killed, within *timeout* seconds."""
         lock = _lock.acquire_open(self._path, self._number, timeout)
         if lock is None:
-            return _is_abandoned(self._path)
+            return is_abandoned(self._path)
         lock.release(unlink=True)
         return True
 
@@ -149,20 +152,20 @@ def opened(paths: list[str]) -> list[Opened]:
 
 def prefix(source_dir: str) -> str:
     """Return how the names of the lock files about *source_dir* begin."""
-    return f"{_PREFIX}{places.key(source_dir)}-"
+    return f"{PREFIX}{places.key(source_dir)}-"
 
 
 def live(place: str, start: str) -> list[str]:
     """Return the records of the builds that go on, and remove those of killed ones."""
-    places.sweep(place, _PREFIX, GATE)
+    places.sweep(place, PREFIX, GATE)
     found: list[str] = []
     free: dict[str, _lock.Lock | None] = {}
     for name in sorted(os.listdir(place)):
-        if not (name.startswith(_PREFIX) and name.endswith(_RECORD)):
+        if not (name.startswith(PREFIX) and name.endswith(RECORD)):
             continue
         path = os.path.join(place, name)
         lock = _lock.acquire(path, timeout=0)
-        if lock is None and not _is_abandoned(path):
+        if lock is None and not is_abandoned(path):
             found.append(path)
         else:
             free[path] = lock
@@ -187,7 +190,7 @@ def _tell_killed(paths: Iterable[str]) -> None:
 def make(place: str, start: str) -> tuple[_lock.Lock, str]:
     """Make a record, and return its lock and its path; errors as `lock.acquire`."""
     for _ in range(_MOST_ATTEMPTS):
-        path = os.path.join(place, start + os.urandom(6).hex() + _RECORD)
+        path = os.path.join(place, start + os.urandom(6).hex() + RECORD)
         lock = places.acquire(path, timeout=0)
         if lock is not None:  # nobody has taken it for a killed build's in that moment
             return lock, path
@@ -199,7 +202,7 @@ def is_ours(path: str) -> bool:
     return processes.is_ours(processes.Holder(_lock.read_note(path)))
 
 
-def _is_abandoned(path: str) -> bool:
+def is_abandoned(path: str) -> bool:
     """Whether a killed build's child has the lock, which it has inherited by a fork.
 
     It may live for days, and nobody is to wait for it.

@@ -16,10 +16,10 @@ from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._locks import places, processes
 from setuptools_isolated_build.errors import TurnError
 
-__all__ = ["Turn", "begin", "lock_path", "wait"]
+__all__ = ["PREFIX", "Turn", "begin", "lock_path", "wait"]
 
 _LOOK = 5.0  # seconds until it is seen that another one has the turn now
-_PREFIX, _SUFFIX = "turn-", ".lock"
+PREFIX, _SUFFIX = "turn-", ".lock"
 _MOMENT = 1.0  # seconds: whoever has got a lock has written its note by then
 
 
@@ -60,7 +60,7 @@ class Turn:
 
 def lock_path(source_dir: str, place: str) -> str:
     """Return the path of the lock file for the turns in *source_dir*."""
-    return os.path.join(place, f"{_PREFIX}{places.key(source_dir)}{_SUFFIX}")
+    return os.path.join(place, f"{PREFIX}{places.key(source_dir)}{_SUFFIX}")
 
 
 def begin(
@@ -103,7 +103,7 @@ def begin(
     turn = Turn(lock, token)
     turn.say(what)
     processes.inherit(token)
-    places.sweep(place, _PREFIX)
+    places.sweep(place, PREFIX)
     return turn
 
 

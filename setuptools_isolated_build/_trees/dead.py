@@ -15,9 +15,9 @@ from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._trees import removal
 from setuptools_isolated_build._trees.tree import BuildTree, is_staging
 
-__all__ = ["TREE", "lock_tree", "prune", "reclaim"]
+__all__ = ["DEAD", "TREE", "lock_tree", "prune", "reclaim", "staged"]
 
-TREE, _DEAD = "tree-", "dead-"
+TREE, DEAD = "tree-", "dead-"
 
 
 def lock_tree(directory: str) -> _lock.Lock | None:
@@ -26,7 +26,7 @@ def lock_tree(directory: str) -> _lock.Lock | None:
     Raises:
         LocksUnavailableError: the file system has no locks.
     """
-    if not os.path.basename(directory).startswith((TREE, _DEAD)):
+    if not os.path.basename(directory).startswith((TREE, DEAD)):
         return None
     try:
         status = os.lstat(directory)
@@ -37,18 +37,23 @@ def lock_tree(directory: str) -> _lock.Lock | None:
         return None
 
 
-def reclaim(directory: str) -> None:
+def reclaim(directory: str) -> bool:
     """Remove a locked build tree, and what its build has staged elsewhere.
 
     After a crash some of it is left, below a name by which the next build finds it.
+
+    Returns:
+        Whether all of it is gone.
     """
-    _remove_staged(directory)
-    dead = os.path.join(os.path.dirname(directory), _DEAD + os.urandom(4).hex())
+    for path in staged(directory):
+        removal.remove(path)
+    dead = os.path.join(os.path.dirname(directory), DEAD + os.urandom(4).hex())
     try:
         os.replace(directory, dead)
     except OSError:
         dead = directory  # Windows, where the lock is an open file in it
     removal.remove(dead)
+    return not os.path.lexists(dead)
 
 
 def prune(root: str, record: str, most: int) -> None:
@@ -67,21 +72,27 @@ def prune(root: str, record: str, most: int) -> None:
                 lock.close()
 
 
-def _remove_staged(directory: str) -> None:
+def staged(directory: str) -> list[str]:
+    """Return what the build of a locked tree has staged elsewhere, and is still there.
+
+    A record is believed if it is this user's; a path in it, if it has a name of ours.
+    """
     record = BuildTree(directory).staging_record
     try:
         number = os.open(record, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
-        return
+        return []
     with open(number, encoding="utf-8", errors="surrogateescape") as file:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode) or not _is_own(status):
-            return  # somebody else's words
-        staged = file.read().split("\0")
-    for path in staged[:-1]:  # a path without its terminator was not made yet
+            return []  # somebody else's words
+        paths = file.read().split("\0")
+    found = []
+    for path in paths[:-1]:  # a path without its terminator was not made yet
         with contextlib.suppress(OSError):
             if is_staging(os.path.basename(path)) and _is_own(os.lstat(path)):
-                removal.remove(path)
+                found.append(path)
+    return found
 
 
 def _is_own(status: os.stat_result) -> bool:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 from setuptools_isolated_build._locks.lock import LOCK_FILE
 from setuptools_isolated_build._trees import dead, removal
 from setuptools_isolated_build._trees.lease import Kind
+from setuptools_isolated_build._trees.tree import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Kept", "link"]
 
-_RECORD = "kept"  # in a tree whose build has ended: whose it is
 _MOST_KEPT = 16
 _FLAGS = (
     *("ARCHFLAGS", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "LDSHARED"),
@@ -51,7 +51,7 @@ class Kept(Kind):
 
     def takes(self, directory: str) -> bool:
         """Whether a build of this kind has left it in order; from now on it is not."""
-        record = os.path.join(directory, _RECORD)
+        record = os.path.join(directory, KEPT)
         if _read(record) != self._key:
             return False
         os.unlink(record)
@@ -59,7 +59,7 @@ class Kept(Kind):
 
     def leaves(self, directory: str) -> bool:
         """Whether it was left in order by a build of another kind."""
-        return os.path.exists(os.path.join(directory, _RECORD))
+        return os.path.exists(os.path.join(directory, KEPT))
 
     def close(self, directory: str, wanted: set[str]) -> None:
         """Empty it of all but what is *wanted*, and leave it for the next build.
@@ -68,11 +68,11 @@ class Kept(Kind):
         """
         lock = os.path.join(directory, LOCK_FILE)
         removal.remove_all_but({lock, *wanted}, directory)
-        record = os.path.join(directory, _RECORD)
+        record = os.path.join(directory, KEPT)
         with open(f"{record}.new", "w", encoding="utf-8") as file:
             file.write(self._key)
         os.replace(f"{record}.new", record)
-        dead.prune(os.path.dirname(directory), _RECORD, _MOST_KEPT)
+        dead.prune(os.path.dirname(directory), KEPT, _MOST_KEPT)
 
 
 def link(directory: str, program: str) -> str:

@@ -22,15 +22,12 @@ from setuptools_isolated_build._locks import lock as _lock
 from setuptools_isolated_build._locks import processes
 from setuptools_isolated_build._places import private_directory
 from setuptools_isolated_build._trees import dead, removal
-from setuptools_isolated_build._trees.tree import BuildTree
+from setuptools_isolated_build._trees.tree import IDLE, KEEP, LEASE, PRIVATE, BuildTree
 from setuptools_isolated_build.errors import BuildRootError, BuildTreeLostError
 
 __all__ = ["Kind", "Lease", "lease", "private"]
 
 _MOST_ATTEMPTS = 100
-_RECORD = "lease"  # in a tree: who builds in it
-_IDLE = "idle"  # in a tree: its build has ended well
-_KEEP = "keep"  # in a tree: somebody wants to look into it
 _MOST_KEPT = 10
 
 
@@ -44,10 +41,10 @@ class Kind:
 
         An empty directory may be the first thing that a killed build's child makes.
         """
-        if not set(os.listdir(directory)) <= {_IDLE, _lock.LOCK_FILE}:
+        if not set(os.listdir(directory)) <= {IDLE, _lock.LOCK_FILE}:
             return False
         try:
-            os.unlink(os.path.join(directory, _IDLE))
+            os.unlink(os.path.join(directory, IDLE))
         except FileNotFoundError:
             return False
         return True
@@ -59,7 +56,7 @@ class Kind:
     def close(self, directory: str, wanted: set[str]) -> None:  # noqa: ARG002
         """Make it ready for the next build; *wanted* is what that one asks for."""
         removal.remove_all_but({os.path.join(directory, _lock.LOCK_FILE)}, directory)
-        _write_empty(os.path.join(directory, _IDLE))
+        _write_empty(os.path.join(directory, IDLE))
 
 
 class Lease:
@@ -83,7 +80,7 @@ class Lease:
     def begin(self, what: str) -> None:
         """Write down who builds here, and what."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        number = os.open(os.path.join(self.tree.directory, _RECORD), flags, 0o600)
+        number = os.open(os.path.join(self.tree.directory, LEASE), flags, 0o600)
         with open(number, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(processes.note(what, self._token))
         os.mkdir(self.tree.egg_base)
@@ -100,7 +97,7 @@ class Lease:
             raise BuildTreeLostError(self.tree.directory, cause, remedy)
 
     def _is_lost(self) -> bool:
-        record = os.path.join(self.tree.directory, _RECORD)
+        record = os.path.join(self.tree.directory, LEASE)
         try:
             with open(record, encoding="utf-8", errors="surrogateescape") as file:
                 token = processes.Holder(file.read()).token
@@ -133,8 +130,8 @@ class Lease:
         directory = self.tree.directory
         try:
             if keep:
-                _write_empty(os.path.join(directory, _KEEP))
-                dead.prune(os.path.dirname(directory), _KEEP, _MOST_KEPT)
+                _write_empty(os.path.join(directory, KEEP))
+                dead.prune(os.path.dirname(directory), KEEP, _MOST_KEPT)
             elif failed and not self._kind.is_kept:
                 dead.reclaim(directory)
             else:
@@ -188,7 +185,7 @@ def private(parent: str, what: str) -> Lease:
         BuildRootError: *parent* cannot be written to.
     """
     try:
-        directory = tempfile.mkdtemp(prefix=".setuptools-isolated-build-", dir=parent)
+        directory = tempfile.mkdtemp(prefix=PRIVATE, dir=parent)
         made = _PrivateLease(BuildTree(directory), None, Kind())
         made.begin(what)
     except OSError as exc:
@@ -227,7 +224,7 @@ def _find(root: str, kind: Kind) -> _Found | None:
 
 
 def _stays(directory: str, kind: Kind) -> bool:
-    is_kept = os.path.exists(os.path.join(directory, _KEEP))
+    is_kept = os.path.exists(os.path.join(directory, KEEP))
     return is_kept or kind.leaves(directory)
 
 

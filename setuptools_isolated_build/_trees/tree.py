@@ -6,7 +6,15 @@ import os
 import re
 import shutil
 
-__all__ = ["BuildTree", "is_staging"]
+__all__ = ["IDLE", "KEEP", "KEPT", "LEASE", "PRIVATE", "BuildTree", "is_staging"]
+
+# Files in a tree:
+LEASE = "lease"  # who builds in it
+IDLE = "idle"  # its build has ended well
+KEEP = "keep"  # somebody wants to look into it
+KEPT = "kept"  # whose it is, since its build has ended
+# What the name of a tree begins with that has no lock:
+PRIVATE = ".setuptools-isolated-build-"
 
 # Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
 _STAGING_NAME = r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$"
