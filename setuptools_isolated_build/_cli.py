@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from . import _check
+from . import _check, _status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ __all__ = ["main"]
 _NAME = "setuptools-isolated-build"
 # Each has `add_to`, which registers a parser whose default `run` takes the namespace
 # and returns the exit status. What only one command needs is imported by its `run`.
-_COMMANDS = (_check,)
+_COMMANDS = (_check, _status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
