@@ -14,7 +14,7 @@ from pathlib import Path
 
 import harness
 
-TOOLS = ("pytest>=8", "pytest-xdist", "hypothesis")
+TOOLS = ("pytest>=8", "pytest-xdist", "hypothesis", "validate-pyproject")
 
 
 def main(arguments: list[str]) -> int:
