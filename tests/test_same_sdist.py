@@ -127,6 +127,17 @@ def test_left_overs_do_not_ship(project, same_sdist):
     assert any(name.endswith("/dist/bundle.js") for name in names)
 
 
+def test_an_egg_info_that_is_a_source(project, same_sdist):
+    """One by which a tree has entry points while it is built, as setuptools' own has."""
+    files = {**CHECKOUT, "bootstrap.egg-info/entry_points.txt": "[x]\ny = z\n"}
+    files["MANIFEST.in"] += "graft bootstrap.egg-info\n"
+    files["setup.py"] = files["setup.py"].replace('package_dir={"": "lib"},', "")
+    files |= {name[4:]: files.pop(name) for name in CHECKOUT if name[:4] == "lib/"}
+    sdist, _ = same_sdist(project(files))
+    names = {name for name, *_ in harness.archive_contents(sdist)}
+    assert "n_x-1.0rc1/bootstrap.egg-info/entry_points.txt" in names
+
+
 def test_egg_base_of_the_project(project, same_sdist):
     """setup.cfg is packed with the version's tags, and names the egg_base."""
     same_sdist(

@@ -181,6 +181,9 @@ def _is_configtest(name: str) -> bool:
 def _is_in_egg_info(path: str, egg_bases: set[str]) -> bool:
     while (parent := os.path.dirname(path)) != path:
         if path.endswith(".egg-info") and parent in egg_bases:
-            return True
+            # Without these no build has made it: setuptools' own tree has one that is
+            # a source (bootstrap.egg-info).
+            names = ("PKG-INFO", "SOURCES.txt")
+            return any(os.path.lexists(os.path.join(path, name)) for name in names)
         path = parent
     return False
