@@ -25,6 +25,8 @@ def finalize_distribution_options(dist: Distribution) -> None:
     the process, before its configuration is read. In ``setup()`` other builds of the
     source tree get to know of this one.
     """
+    if getattr(dist.run_commands, "func", None) is _run_commands:
+        return  # the entry point is in two places: that of a tree that builds itself
     # Partials of functions, since distributions are pickled: a closure cannot be.
     dist.get_command_class = partial(_get_command_class, dist, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
