@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -12,7 +14,8 @@ nox.options.default_venv_backend = "venv"
 LOWEST, NEWEST = "64.0.3", ""
 RELEASES = [LOWEST, "69.5.1", "75.8.2", "80.9.0", NEWEST]
 # setuptools 64 and 65 import pkgutil.ImpImporter, which 3.12 no longer has.
-PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13"]
+WITH_LOWEST = ["3.9", "3.10", "3.11"]
+PYTHONS = [*WITH_LOWEST, "3.12", "3.13", "3.14", "3.14t", "3.15", "pypy3", "graalpy"]
 
 
 @nox.session
@@ -26,14 +29,48 @@ def tests(session: nox.Session) -> None:
 @nox.parametrize("interpreter", PYTHONS)
 def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
     """Every supported setuptools with every Python that is found on the machine."""
-    if setuptools == LOWEST and interpreter in ("3.12", "3.13"):
-        session.skip("setuptools 64 does not run on Python 3.12 and later")
-    python = shutil.which(f"python{interpreter}")
+    if setuptools == LOWEST and interpreter not in WITH_LOWEST:
+        session.skip(f"setuptools {LOWEST} is tested with {', '.join(WITH_LOWEST)}")
+    python = _found(interpreter)
     if python is None:
-        session.skip(f"there is no python{interpreter}")
+        session.skip(f"there is no {interpreter} on PATH or below pyenv's root")
+    _test_with(session, python, setuptools)
+
+
+@nox.session
+def debian(session: nox.Session) -> None:
+    """The system's Python with the system's setuptools, which Debian has changed."""
+    _test_with(session, "/usr/bin/python3", "system")
+
+
+def _test_with(session: nox.Session, python: str, setuptools: str) -> None:
     release = [f"--setuptools={setuptools}"] if setuptools else []
     command = [python, "tests/run.py", "-q", "--builds=2", *release, *session.posargs]
     session.run(*command, external=True)
+
+
+def _found(interpreter: str) -> str | None:
+    """Return the path of that interpreter: on PATH, or pyenv's."""
+    name = f"python{interpreter}" if interpreter[0].isdigit() else interpreter
+    root = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    path = shutil.which(name)
+    if path is not None and root not in Path(path).parents:
+        return path
+    # pyenv's shims run what is selected, if it is; these are what is installed.
+    return next((str(x) for x in root.glob(f"versions/*/bin/{name}")), None)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which lines of the plugin the tests run, in all the processes of builds."""
+    session.install("coverage>=7.10")
+    config, data = Path("pyproject.toml").resolve(), Path(session.create_tmp())
+    files = str(data.resolve() / ".coverage")
+    env = {"COVERAGE_PROCESS_START": str(config), "COVERAGE_FILE": files}
+    session.run("coverage", "erase", env=env)
+    session.run("python", "tests/run.py", "-q", *session.posargs, env=env)
+    session.run("coverage", "combine", "--quiet", env=env)
+    session.run("coverage", "report", env=env)
 
 
 @nox.session
@@ -121,6 +158,11 @@ def long_lived(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Ruff and mypy."""
     session.install("ruff", "mypy", "types-setuptools", "nox")
+    session.install("check-jsonschema", "zizmor")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    workflows = [str(path) for path in Path(".github/workflows").glob("*.yml")]
+    schema = "vendor.github-workflows"
+    session.run("check-jsonschema", "--builtin-schema", schema, *workflows)
+    session.run("zizmor", "--offline", "--quiet", *workflows)

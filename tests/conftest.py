@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--setuptools", default="", help="the release to build with, or the newest"
+        "--setuptools",
+        default="",
+        help="the release to build with, a URL of one, or 'system': that of the "
+        "interpreter; the newest by default",
     )
     parser.addoption(
         "--backend",
@@ -53,9 +56,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def requirements(request: pytest.FixtureRequest) -> list[str]:
     """What both environments hold: the setuptools under test."""
     release = request.config.getoption("--setuptools")
-    if not release:
-        return ["setuptools"]
-    return [f"setuptools=={release}"]
+    if release in ("", harness.SYSTEM):
+        return [release or "setuptools"]
+    how = "@" if "://" in release else "=="
+    return [f"setuptools {how} {release}"]
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +125,7 @@ def plugged(
 ) -> harness.Environment:
     """The same with the plugin."""
     (wheel,) = wheelhouse.iterdir()
-    made = make_environment("plugged", str(wheel))
+    made = make_environment("plugged", str(wheel), *harness.COVERAGE)
     return replace(made, backend=request.config.getoption("--backend"))
 
 
@@ -133,7 +137,7 @@ def extra(
 ) -> harness.Environment:
     """The same with the plugin's extra: ccache."""
     (wheel,) = wheelhouse.iterdir()
-    made = make_environment("extra", f"{wheel}[ccache]")
+    made = make_environment("extra", f"{wheel}[ccache]", *harness.COVERAGE)
     return replace(made, backend=request.config.getoption("--backend"))
 
 

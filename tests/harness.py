@@ -61,6 +61,11 @@ FAST_C = "void *PyInit_fast(void) { return 0; }\n"
 
 Listing = dict[str, tuple[int, int, int, str]]
 SETUPTOOLS = "setuptools.build_meta"
+# In place of a requirement: the setuptools that the interpreter has outside of
+# environments, as Debian's has.
+SYSTEM = "system"
+# Set by `nox -s coverage`; coverage then starts by itself where it is installed.
+COVERAGE = ["coverage>=7.10"] if "COVERAGE_PROCESS_START" in os.environ else []
 OUR_BACKEND = "setuptools_isolated_build.build_meta"
 _HOOK = """
 import sys
@@ -87,10 +92,19 @@ class Environment:
 
     @classmethod
     def create(cls, path: Path, *requirements: str) -> Environment:
-        """Make it at *path* and install *requirements*, build and uv there."""
+        """Make it at *path* and install *requirements*, build and uv there.
+
+        With `SYSTEM` among them it sees what is installed outside.
+        """
+        wanted = [name for name in requirements if name != SYSTEM]
         scripts = Path(sys.executable).parent
         ours = sys.prefix != sys.base_prefix and shutil.which("pip", path=scripts)
-        venv.create(path, with_pip=not ours, symlinks=os.name == "posix")
+        venv.create(
+            path,
+            system_site_packages=SYSTEM in requirements,
+            with_pip=not ours,
+            symlinks=os.name == "posix",
+        )
         environment = cls.at(path)
         pip = [str(environment.python), "-m", "pip"]
         if ours:
@@ -100,7 +114,7 @@ class Environment:
         # A pip newer than the interpreter's own, which may lack options that are used.
         subprocess.run(
             [*pip, "install", "--quiet", "--upgrade"]
-            + ["pip", "build", "uv", "wheel", *requirements],
+            + ["pip", "build", "uv", "wheel", *wanted],
             check=True,
             timeout=TIMEOUT,
         )

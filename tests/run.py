@@ -15,13 +15,19 @@ from pathlib import Path
 import harness
 
 TOOLS = ("pytest>=8", "pytest-xdist", "hypothesis", "validate-pyproject")
+REQUIRED = ("setuptools", "fasteners", *harness.COVERAGE)
 
 
 def main(arguments: list[str]) -> int:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    version += getattr(sys, "abiflags", "")  # Windows has none; t is free-threaded
+    if sys.implementation.name != "cpython":
+        version = f"{sys.implementation.name}-{version}"
+    if f"--setuptools={harness.SYSTEM}" in arguments:
+        version += f"-{harness.SYSTEM}"
     path = harness.REPOSITORY / f".venv-tests-{version}"
     print(f"preparing {path.name}", flush=True)
-    environment = harness.Environment.create(path, *TOOLS, "setuptools", "fasteners")
+    environment = harness.Environment.create(path, *TOOLS, *REQUIRED)
     with tempfile.TemporaryDirectory() as wheelhouse:
         wheel = harness.build_plugin(environment.python, Path(wheelhouse))
         pip = [environment.python, "-m", "pip", "install", "--quiet"]
