@@ -24,7 +24,7 @@ def tests(session: nox.Session) -> None:
     session.run("python", "tests/run.py", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 @nox.parametrize("setuptools", RELEASES)
 @nox.parametrize("interpreter", PYTHONS)
 def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
@@ -37,7 +37,7 @@ def matrix(session: nox.Session, interpreter: str, setuptools: str) -> None:
     _test_with(session, python, setuptools)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def debian(session: nox.Session) -> None:
     """The system's Python with the system's setuptools, which Debian has changed."""
     _test_with(session, "/usr/bin/python3", "system")
@@ -152,6 +152,14 @@ def long_lived(session: nox.Session) -> None:
     """200 builds in one process: as flat as with setuptools alone."""
     command = ["tests/run.py", "--builds=67", "tests/test_long_lived.py"]
     session.run("python", *command, *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """A release on this machine, index included: ``-- --dry-run``."""
+    tools = ("build", "twine", "check-wheel-contents", "pypiserver", "setuptools")
+    session.install(*tools)
+    session.run("python", "tests/release.py", *session.posargs)
 
 
 @nox.session
