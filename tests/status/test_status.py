@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import textwrap
 
 import harness
 import pytest
+from setuptools_isolated_build._status import report
+from setuptools_isolated_build._status import trees as trees_
 
 PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
@@ -226,3 +229,17 @@ def test_mistakes(name, command, source):
         assert said in output
         assert output.startswith("error: ")
         assert len(output.splitlines()) == 1
+
+
+def test_the_page(command, source, status):
+    """It has each state and each kind that there is, and all keys of the JSON."""
+    page = (harness.REPOSITORY / "docs" / "reference" / "status.md").read_text("utf-8")
+    states = [trees_.IN_USE, trees_.AT_REST, trees_.TO_LOOK_INTO, trees_.FOR_THE_NEXT]
+    states += [trees_.LEFT, trees_.UNKNOWN]
+    for words in (*states, *report._KINDS.values()):
+        assert f"\n| {words} | " in page, words
+    for key in (*status(source), *trees_.Tree._fields[:2], "is_of_path", "counters"):
+        assert f"`{key}`" in page, key
+    _, text = command("status", "--help")
+    for option in re.findall(r"--\w+", text):
+        assert option == "--help" or option in page, option
