@@ -9,6 +9,8 @@ import harness
 import pytest
 import release
 
+pytestmark = pytest.mark.any_setuptools
+
 WORKFLOWS = sorted((harness.REPOSITORY / ".github" / "workflows").glob("*.yml"))
 VERSION = release.stated(harness.REPOSITORY)["version"]
 

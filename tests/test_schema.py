@@ -12,6 +12,8 @@ from setuptools_isolated_build._schema import tool_schema
 from setuptools_isolated_build._settings import _KEYS, Settings
 from validate_pyproject import api, errors
 
+pytestmark = pytest.mark.any_setuptools
+
 NAME = "setuptools-isolated-build"
 SCHEMA = tool_schema(NAME)
 VALIDATE = fastjsonschema.compile(SCHEMA)

@@ -9,6 +9,8 @@ from holding import hold
 from setuptools_isolated_build._locks import processes
 from setuptools_isolated_build._status import locks
 
+pytestmark = pytest.mark.any_setuptools
+
 NAMES = {
     "turn-0123456789abcdef.lock": "turn",
     "source-0123456789abcdef-gate.lock": "gate",

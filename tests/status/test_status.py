@@ -14,6 +14,8 @@ import pytest
 from setuptools_isolated_build._status import report
 from setuptools_isolated_build._status import trees as trees_
 
+pytestmark = pytest.mark.any_setuptools
+
 PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
 
