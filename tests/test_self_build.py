@@ -9,6 +9,7 @@ from importlib import metadata
 import harness
 import pytest
 
+pytestmark = pytest.mark.any_setuptools
 NEEDED = 77  # in pyproject.toml, for the licence expression
 BOOTSTRAP = harness.REPOSITORY / "bootstrap.egg-info"
 # Twice: by its name installed, and by the tree's own.
@@ -20,8 +21,6 @@ found = metadata.entry_points()
 found = found.select(group=group) if hasattr(found, "select") else found[group]
 found = [entry for entry in found if "isolated" in entry.name]
 from setuptools import Distribution
-
-pytestmark = pytest.mark.any_setuptools
 wrapped = Distribution().run_commands
 print(len(found), hasattr(wrapped.args[1], "func"))
 """
