@@ -27,7 +27,6 @@ from typing import Callable
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "examples")]
 
-import demo
 import harness
 import projects
 
@@ -207,8 +206,8 @@ def main() -> None:
     options = parser.parse_args()
     with projects.place("bench-") as name:
         place = Path(name).resolve()
-        environments = demo.prepare(place, "", "hatchling", "flit-core")
-        demo.say("making one with the extra")
+        environments = harness.prepare(place, "", "hatchling", "flit-core")
+        harness.say("making one with the extra")
         (wheel,) = place.joinpath("wheelhouse").glob("*.whl")
         environments["with the extra"] = harness.Environment.create(
             place / "extra", "setuptools", f"{wheel}[ccache]"
@@ -233,7 +232,7 @@ def run(scenario: Scenario, bench: Bench, rounds: int | None) -> None:
                 key = scenario.name, count, contender.name
                 result = bench.results.setdefault(key, Result())
                 measure(scenario, contender, count, bench)
-                demo.say(f"{key}: {result.wall[-1]:.2f} s, {result.failed} failed")
+                harness.say(f"{key}: {result.wall[-1]:.2f} s, {result.failed} failed")
     for contender in contenders:
         key = scenario.name, scenario.at_once[0], contender.name
         bench.results[key].disk = peak_disk(scenario, contender, bench)

@@ -28,7 +28,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "examples")]
 
-import demo
 import harness
 import projects
 
@@ -212,7 +211,7 @@ def main() -> None:
     options = parser.parse_args()
     with projects.place("overhead-") as name:
         place = Path(name).resolve()
-        environments = demo.prepare(place, "")
+        environments = harness.prepare(place, "")
         for measure in options.measure or measures:
             measures[measure](place, environments, options.pairs)
 

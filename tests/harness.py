@@ -1,38 +1,47 @@
 """Environments, builds and comparisons: what the tests, the demo and nox share.
 
 The oracle is setuptools without the plugin: a *plain* environment builds what a
-*plugged* one is compared with. Nothing here imports the plugin.
+*plugged* one is compared with. Nothing here imports the plugin. What the command `check`
+shares with the tests is in its sub-package, which imports nothing else of the plugin
+either: it is loaded from the checkout, also by a Python that has nothing installed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import hashlib
+import importlib.util
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import textwrap
 import time
-import threading
-import venv
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import ZipFile
 
 if os.name != "nt":
     import pwd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_PLACE = REPOSITORY / "setuptools_isolated_build" / "_check"
+_SPEC = importlib.util.spec_from_file_location("_check", _PLACE / "__init__.py")
+sys.modules["_check"] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(sys.modules["_check"])
+
+from _check import environments, frontends, runs, trees  # noqa: E402
+from _check.archives import contents as archive_contents  # noqa: E402, F401
+from _check.archives import product, unpack, wheel_contents  # noqa: E402, F401
+from _check.frontends import HOOKS, HOOKS_ALONE, Way  # noqa: E402
+from _check.runs import Run, many  # noqa: E402, F401, TC002
+from _check.trees import Listing, copy, digest, let_age  # noqa: E402, F401
+
 EXAMPLES = REPOSITORY / "examples"
 PACKAGES = REPOSITORY / "tests" / "packages"
 # Each is a whole project; t is built by what requirements/ shows, too.
@@ -41,25 +50,10 @@ PROJECTS = ("report", "src-layout", "c-extension", "cmdclass", "requirements/t")
 TIMEOUT = 600
 FRONTENDS = ("hook", "setup.py", "pip", "build", "uv")
 
-# What frontends ask a backend for, by the name of what they get: the hook and how it is
-# called, with "{}" for the result directory.
-HOOKS = {
-    "wheel": ("build_wheel", "{}"),
-    "sdist": ("build_sdist", "{}"),
-    "editable": ("build_editable", "{}"),
-    "strict editable": ("build_editable", "{}", {"editable_mode": "strict"}),
-    "metadata": ("prepare_metadata_for_build_wheel", "{}"),
-    "editable metadata": ("prepare_metadata_for_build_editable", "{}"),
-    "requires": ("get_requires_for_build_wheel",),
-    "sdist requires": ("get_requires_for_build_sdist",),
-    "editable requires": ("get_requires_for_build_editable",),
-}
-
 # An extension module that is compiled and linked, and never imported: with Python's
 # headers it would take four times as long.
 FAST_C = "void *PyInit_fast(void) { return 0; }\n"
 
-Listing = dict[str, tuple[int, int, int, str]]
 SETUPTOOLS = "setuptools.build_meta"
 # In place of a requirement: the setuptools that the interpreter has outside of
 # environments, as Debian's has.
@@ -67,15 +61,6 @@ SYSTEM = "system"
 # Set by `nox -s coverage`; coverage then starts by itself where it is installed.
 COVERAGE = ["coverage>=7.10"] if "COVERAGE_PROCESS_START" in os.environ else []
 OUR_BACKEND = "setuptools_isolated_build.build_meta"
-_HOOK = """
-import sys
-from importlib import import_module
-module, hook, *args = sys.argv[1:]
-del sys.argv[1:]
-build_meta = import_module(module)
-args = [eval(arg) if arg[:1] == "{" else arg for arg in args]  # config_settings
-print("result:", getattr(build_meta, hook)(*args))
-"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,7 @@ class Environment:
     @classmethod
     def at(cls, path: Path) -> Environment:
         """Return the one that was made at *path*."""
-        return cls(path / ("Scripts" if os.name == "nt" else "bin") / "python")
+        return cls(environments.python_in(path))
 
     @classmethod
     def create(cls, path: Path, *requirements: str) -> Environment:
@@ -97,40 +82,17 @@ class Environment:
         With `SYSTEM` among them it sees what is installed outside.
         """
         wanted = [name for name in requirements if name != SYSTEM]
-        scripts = Path(sys.executable).parent
-        ours = sys.prefix != sys.base_prefix and shutil.which("pip", path=scripts)
-        venv.create(
-            path,
-            system_site_packages=SYSTEM in requirements,
-            with_pip=not ours,
-            symlinks=os.name == "posix",
+        python = environments.create(
+            path, ["build", "uv", "wheel", *wanted], sees_system=SYSTEM in requirements
         )
-        environment = cls.at(path)
-        pip = [str(environment.python), "-m", "pip"]
-        if ours:
-            # The pip of an environment that was made here is new enough to install
-            # into another one, and saves unpacking and replacing Python's own there.
-            pip = [sys.executable, "-m", "pip", "--python", str(environment.python)]
-        # A pip newer than the interpreter's own, which may lack options that are used.
-        subprocess.run(
-            [*pip, "install", "--quiet", "--upgrade"]
-            + ["pip", "build", "uv", "wheel", *wanted],
-            check=True,
-            timeout=TIMEOUT,
-        )
-        return environment
+        return cls(python)
 
     def copy(self, path: Path, *requirements: str) -> Environment:
         """Copy this one to *path* and install *requirements* there, too.
 
         That takes a third of making it. Scripts are not for use: they run this one.
         """
-        prefix = self.python.parent.parent
-        shutil.copytree(prefix, path, symlinks=True, dirs_exist_ok=True)
-        made = self.at(path)
-        pip = [made.python, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *requirements], check=True, timeout=TIMEOUT)
-        return made
+        return Environment(environments.copy(self.python, path, requirements))
 
     def command(self, frontend: str, source: Path, out: Path) -> list[str]:
         """Return the command by which *frontend* builds a wheel into *out*.
@@ -139,25 +101,16 @@ class Environment:
         Instead of a frontend it can be one of `HOOKS`.
         """
         python = str(self.python)
-        if frontend in HOOKS:
-            arguments = [str(arg).replace("{}", str(out)) for arg in HOOKS[frontend]]
-            return [python, "-c", _HOOK, self.backend, *arguments]
-        script = ["setup.py"]
-        if not (source / "setup.py").exists():
-            script = ["-c", "from setuptools import setup; setup()"]
-        commands = {
-            "hook": ["-c", _HOOK, self.backend, "build_wheel", str(out)],
-            "setup.py": [*script, "bdist_wheel", "--dist-dir", str(out)],
-            "pip": "-m pip wheel --no-deps --no-build-isolation --no-cache-dir"
-            " --disable-pip-version-check -vv --wheel-dir".split()
-            + [str(out), str(source)],
-            "build": "-m build --wheel --no-isolation --skip-dependency-check"
-            " --outdir".split()
-            + [str(out), str(source)],
-            "uv": "-m uv build --wheel --no-build-isolation --offline --python".split()
-            + [python, "--out-dir", str(out), str(source)],
-        }
-        return [python, *commands[frontend]]
+        if frontend == "setup.py":
+            script = ["setup.py"]
+            if not (source / "setup.py").exists():
+                script = ["-c", "from setuptools import setup; setup()"]
+            return [python, *script, "bdist_wheel", "--dist-dir", str(out)]
+        way = Way(frontend, "wheel")
+        if frontend == "hook" or frontend in HOOKS:
+            way = Way(HOOKS_ALONE, "wheel" if frontend == "hook" else frontend)
+        uv = [python, "-m", "uv"]
+        return frontends.command(way, python, source, out, self.backend, [""], uv)
 
     def start(
         self,
@@ -167,17 +120,7 @@ class Environment:
     ) -> Run:
         """Start *command* with its output in a file, so that no pipe can fill."""
         env = build_variables() | dict(variables or {})
-        output = tempfile.TemporaryFile()  # the Run closes it
-        process = subprocess.Popen(
-            command,
-            cwd=source,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        return Run(process, output)
+        return runs.start(command, source, env)
 
     def build(
         self,
@@ -206,8 +149,8 @@ class Environment:
         variables: Mapping[str, str] | None = None,
     ) -> tuple[int, str]:
         """Call a hook of the backend; return its status and output."""
-        command = [str(self.python), "-c", _HOOK, self.backend, name, *args]
-        run = self.start(command, source, variables)
+        command = [str(self.python), "-c", frontends.hook_code([""]), self.backend]
+        run = self.start([*command, name, *args], source, variables)
         output = run.finish()
         return run.status, output
 
@@ -218,63 +161,6 @@ class Environment:
         run = self.start([str(self.python), "setup.py", *args], source, variables)
         output = run.finish()
         return run.status, output
-
-
-@dataclass
-class Run:
-    """A build that is running, and what it has said."""
-
-    process: subprocess.Popen[bytes]
-    _output: tempfile._TemporaryFileWrapper[bytes] = field(repr=False)
-
-    @property
-    def status(self) -> int:
-        return self.process.returncode
-
-    def finish(self, timeout: float = TIMEOUT) -> str:
-        """Wait for the end, reap it, and return the output."""
-        # Popen.wait(timeout) looks every 50 ms, which is a third of a small build.
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            self.kill_session()
-
-        timer = threading.Timer(timeout, expire)
-        timer.start()
-        try:
-            self.process.wait()
-        finally:
-            timer.cancel()
-        if expired.is_set():
-            raise subprocess.TimeoutExpired(self.process.args, timeout)
-        return self.output()
-
-    def output(self) -> str:
-        self._output.seek(0)
-        text = self._output.read().decode(errors="replace")
-        self.close()
-        return text
-
-    def close(self) -> None:
-        self._output.close()
-
-    def kill_session(self) -> None:
-        """Kill the build with all its children, as the OOM killer or CI would."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, 9)
-        self.process.wait(TIMEOUT)
-
-
-def let_age(path: Path) -> None:
-    """Wait until *path* is older than what could be taken for a build's own writing."""
-    written = path.stat().st_ctime_ns
-    with tempfile.NamedTemporaryFile() as now:  # not there: that would change it, too
-        for _ in range(1000):
-            os.utime(now.name)
-            if os.stat(now.name).st_ctime_ns > written + 30_000_000:
-                break
-            time.sleep(0.002)
 
 
 def build_variables() -> dict[str, str]:
@@ -303,10 +189,6 @@ def as_another_user() -> list[str]:
     ]
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def listing(tree: Path, without: Path | None = None) -> Listing:
     """List *tree*: of each path the mode, the mtime, the size and the content.
 
@@ -314,23 +196,12 @@ def listing(tree: Path, without: Path | None = None) -> Listing:
         without: a temporary directory inside the tree: what is said of itself and of
             the root in it is left out.
     """
-    paths = [tree, *tree.rglob("*")]
-    if without is not None:
-        root = without / f".setuptools-isolated-build-{user()}"
-        paths = [
-            path
-            for path in paths
-            if path != without and root not in (path, *path.parents)
-        ]
-    return {
-        str(path.relative_to(tree)): (
-            path.lstat().st_mode,
-            path.lstat().st_mtime_ns,
-            0 if path.is_dir() else path.lstat().st_size,
-            digest(path) if path.is_file() else "",
-        )
-        for path in paths
-    }
+    if without is None:
+        return trees.listing(tree)
+    root = without / f".setuptools-isolated-build-{user()}"
+    return trees.listing(
+        tree, lambda path: path == without or root in (path, *path.parents)
+    )
 
 
 def leftovers(root: Path) -> list[str]:
@@ -350,14 +221,6 @@ def leftovers(root: Path) -> list[str]:
         if not (is_root or is_mark or is_idle or is_of_uv):
             left.append(str(path.relative_to(root)))
     return sorted(left)
-
-
-def copy(project: Path, target: Path) -> Path:
-    """Copy a project without what building it by hand may have left in it."""
-    ignored = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
-    shutil.copytree(project, target, ignore=ignored, symlinks=True)
-    let_age(target)
-    return target
 
 
 def oracle(
@@ -397,68 +260,30 @@ def build_plugin(python: str | os.PathLike[str], wheelhouse: Path) -> Path:
     return wheel
 
 
-def wheel_contents(wheel: Path) -> list[tuple[object, ...]]:
-    """List a wheel in the archive's order, so that a difference can be read."""
-    with ZipFile(wheel) as archive:
-        return [
-            (info.filename, oct(info.external_attr >> 16), archive.read(info))
-            for info in archive.infolist()
-        ]
+def prepare(place: Path, release: str, *others: str) -> dict[str, Environment]:
+    """Make an environment without the plugin and one with it, with *others* in both."""
+    setuptools = f"setuptools=={release}" if release else "setuptools"
+    say("making an environment without the plugin")
+    without = Environment.create(place / "without", setuptools, *others)
+    say("building the plugin")
+    wheel = build_plugin(without.python, place / "wheelhouse")
+    say("making an environment with it")
+    environment = Environment.create(place / "with", setuptools, str(wheel), *others)
+    return {"without": without, "with": environment}
+
+
+def say(message: str) -> None:
+    """Show progress: on one line of a terminal, line by line elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{message}", end="", file=sys.stderr, flush=True)
+    else:
+        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
 def member(directory: Path, name: str) -> object:
     """Return the contents of *name* in the one wheel in *directory*."""
     (wheel,) = directory.glob("*.whl")
     return {member: data for member, _, data in wheel_contents(wheel)}[name]
-
-
-def archive_contents(path: Path) -> list[tuple[object, ...]]:
-    """List a wheel or an sdist: names, modes and contents in the archive's order."""
-    if path.suffix == ".whl":
-        return wheel_contents(path)
-    with tarfile.open(path) as archive:
-        return [
-            (
-                member.name,
-                member.type,
-                oct(member.mode),
-                member.isfile() and archive.extractfile(member).read(),
-            )
-            for member in archive
-        ]
-
-
-def unpack(sdist: Path, target: Path) -> Path:
-    """Unpack an sdist below *target* and return the tree that was in it."""
-    if sdist.suffix == ".zip":
-        with ZipFile(sdist) as archive:
-            archive.extractall(target)
-    else:
-        with tarfile.open(sdist) as archive:
-            # Newer Pythons warn without it, older ones do not know it.
-            known = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            archive.extractall(target, **known)
-    (tree,) = target.iterdir()
-    return tree
-
-
-def product(result: Path, output: str) -> str:
-    """Return a digest of all that a hook has put into *result*, or has returned.
-
-    Of archives and directories: names, order, modes and contents. The times in an sdist
-    are those of its making, without the plugin too; and the egg-info that comes with a
-    dist-info, which frontends do not read, names the result directory.
-    """
-    parts: list[object] = [output.rpartition("result: ")[2]]
-    for path in sorted(result.rglob("*")):
-        if any(part.endswith(".egg-info") for part in path.parts):
-            continue
-        parts.append(path.relative_to(result).as_posix())
-        if path.suffix in (".whl", ".gz"):
-            parts.append(archive_contents(path))
-        elif path.is_file():
-            parts.append(path.read_bytes())
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def run_python(environment: Environment, code: str, cwd: Path) -> str:
@@ -592,18 +417,6 @@ MEETING_SETUP_PY = Meeting.CODE + textwrap.dedent(
     setup(name="n", version="1", packages=["p"], cmdclass={"build_py": meeting_build_py})
     """
 )
-
-
-@contextlib.contextmanager
-def many(runs: list[Run]) -> Iterator[list[Run]]:
-    """Let *runs* run in the block, and reap all of them whatever happens in it."""
-    try:
-        yield runs
-    finally:
-        for run in runs:
-            if run.process.poll() is None:
-                run.kill_session()
-            run.close()
 
 
 if __name__ == "__main__":

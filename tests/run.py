@@ -14,7 +14,10 @@ from pathlib import Path
 
 import harness
 
-TOOLS = ("pytest>=8", "pytest-xdist", "hypothesis", "validate-pyproject")
+TOOLS = (
+    *("pytest>=8", "pytest-xdist", "hypothesis"),
+    *("validate-pyproject", "rich", "tomlkit"),
+)
 REQUIRED = ("setuptools", "fasteners", *harness.COVERAGE)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections import Counter
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
 import harness
+from _check.runs import as_they_end
+from _check.trees import in_tree_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +69,7 @@ def build_at_once(
     outcome = Outcome()
     before = {source: harness.listing(source) for source in set(sources)}
     started = time.perf_counter()
-    runs = []
+    by_run = {}
     for number, frontend in enumerate(islice(cycle(frontends), len(sources))):
         is_own = frontend in OWN_RESULT or frontend in harness.HOOKS
         result = out / (f"own-{number}" if is_own else "shared")
@@ -77,17 +78,10 @@ def build_at_once(
         result.mkdir(parents=True, exist_ok=True)
         command = environment.command(frontend, sources[number], result)
         run = environment.start(command, sources[number], variables)
-        runs.append((run, result, frontend))
-    with harness.many([run for run, *_ in runs]):
-        while runs:
-            # The wheel is read the moment that its build ends: others of the round are
-            # still replacing it, and a reader must never find half of one.
-            ended = [item for item in runs if item[0].process.poll() is not None]
-            for item in ended:
-                _judge(*item, expected, outcome)
-                runs.remove(item)
-            if not ended:
-                _wait_for_any([run for run, *_ in runs])
+        by_run[run] = (result, frontend)
+    with harness.many(list(by_run)):
+        for run in as_they_end(list(by_run)):
+            _judge(run, *by_run[run], expected, outcome)
     outcome.seconds = time.perf_counter() - started
     for source, was in before.items():
         is_now = harness.listing(source)
@@ -98,22 +92,6 @@ def build_at_once(
             changed -= in_tree_products(changed)
         outcome.left |= changed
     return outcome
-
-
-def in_tree_products(names: set[str]) -> set[str]:
-    """Return those *names* that an editable install needs in the tree.
-
-    With the directories whose times change when they appear, or are staged there.
-    """
-    products = {
-        name
-        for name in names
-        if name == "build"
-        or name.startswith("build/__editable__")
-        or name.endswith((".so", ".pyd"))
-    }
-    parents = {str(parent) for name in products for parent in Path(name).parents}
-    return products | (parents & names)
 
 
 def expectations(
@@ -186,11 +164,3 @@ def _judge(
     else:
         outcome.wrong += 1
         outcome.outputs.append(f"{output}\nwrong: {frontend}, {result}")
-
-
-def _wait_for_any(runs: list[harness.Run]) -> None:
-    if hasattr(os, "waitid"):
-        # Wait for any child without reaping it, which is the Popen's to do.
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    else:
-        runs[0].process.wait(harness.TIMEOUT)
