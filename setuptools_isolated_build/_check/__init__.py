@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from . import options
+
 if TYPE_CHECKING:
     import argparse
 
@@ -19,17 +21,19 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "check",
         help="see on your own project that it works, and what to set",
     )
-    parser.add_argument("path", nargs="?", default=".", metavar="PATH")
+    options.add_arguments(parser)
     parser.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(namespace: argparse.Namespace) -> int:
     try:
-        import build  # noqa: F401  # of the extra
+        import packaging  # noqa: F401
         import rich  # noqa: F401
+        import tomlkit  # noqa: F401
     except ImportError:
         extra = 'pip install "setuptools-isolated-build[check]"'
         print(f"check needs libraries of an extra: {extra}", file=sys.stderr)
         return _UNKNOWN
-    print(f"not there yet: {options.path}", file=sys.stderr)
-    return _UNKNOWN
+    from . import command
+
+    return command.run(options.parse(namespace))

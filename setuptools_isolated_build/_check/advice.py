@@ -1,0 +1,156 @@
+"""What to write into pyproject.toml, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import edit, trees
+from .edit import Change
+
+if TYPE_CHECKING:
+    from .project import Project
+    from .results import Half
+
+__all__ = ["Advice", "Trial", "advise", "candidates"]
+
+_SETUPTOOLS = "setuptools.build_meta"
+_NAMED = 3
+# Less is not worth a queue.
+_OFTEN, _FASTER = 0.2, 0.9
+
+
+@dataclass
+class Trial:
+    """A change of the settings, and what came of the builds with it."""
+
+    change: Change
+    half: Half
+
+    @property
+    def repeated(self) -> int:
+        """How many builds had to be done once more."""
+        return self.half.count().repeated
+
+
+@dataclass
+class Advice:
+    """What is advised.
+
+    Attributes:
+        text: that of pyproject.toml after it, or None if nothing is to be changed.
+        diff: its lines.
+        reasons: what was seen, for each change.
+        notes: what is not cured, or cannot be told.
+    """
+
+    text: str | None = None
+    diff: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def candidates(project: Project, by_setup: set[str]) -> list[Change]:
+    """Return the changes that are tried where builds are repeated, in this order.
+
+    Args:
+        by_setup: what setup.py has written before its first command began.
+    """
+    turns, backend = Change(takes_turns=True), Change(has_backend=True)
+    if project.backend.partition(":")[0] != _SETUPTOOLS:
+        return [turns]
+    both = Change(has_backend=True, takes_turns=True)
+    return [backend, both, turns] if by_setup else [turns, backend, both]
+
+
+def advise(
+    project: Project,
+    halves: tuple[Half, Half],
+    written: tuple[set[str], set[str]],
+    trial: Trial | None,
+    saving: str,
+) -> Advice:
+    """Say what to write.
+
+    Args:
+        halves: without the plugin, and with it.
+        written: what setup.py has written itself, and what builds write in all.
+        trial: the change that has cured what was not right, or was repeated.
+        saving: what the extra saves, or "" if that is nothing.
+    """
+    without, plugged = (half.count() for half in halves)
+    advice = Advice()
+    change = Change()
+    if without.bad and not project.own:
+        advice.reasons.append(
+            f"setuptools-isolated-build: without it {halves[0].headline}"
+        )
+    elif without.total and not without.bad:
+        advice.notes.append(
+            f"No failure was seen in {without.total} builds without the plugin."
+        )
+    if trial and _is_worth_it(trial, halves[1], written[0]):
+        change = trial.change
+        advice.reasons.append(_reason(trial, halves[1], written))
+    elif trial and plugged.repeated:
+        advice.notes.append(_no_reason(trial, halves[1]))
+    elif plugged.repeated:
+        advice.notes.append(
+            f"With the plugin {plugged.repeated} of {plugged.total} builds had to be "
+            "done once more; no setting was found with which none has."
+        )
+    if not trial and not halves[1].is_right:
+        advice.notes.append("No setting cures what is wrong with the plugin.")
+    if saving and "ccache" not in project.own:
+        change = change._replace(extra="ccache")
+        advice.reasons.append(f"[ccache]: {saving}")
+    is_needed = bool(without.bad or project.own)
+    if is_needed or (change != Change() and not without.total):
+        text = edit.changed_text(project, change)
+        if text != project.text:
+            advice.text, advice.diff = text, edit.diff(project, text)
+    return advice
+
+
+def _is_worth_it(trial: Trial, plugged: Half, by_setup: set[str]) -> bool:
+    """Whether it cures what is wrong or unproven, or spares much."""
+    is_for_setup = bool(by_setup) and trial.change.has_backend
+    is_often = plugged.count().repeated > _OFTEN * len(plugged.builds)
+    is_faster = trial.half.seconds < _FASTER * plugged.seconds
+    return not plugged.is_right or is_for_setup or is_often or is_faster
+
+
+def _reason(trial: Trial, plugged: Half, written: tuple[set[str], set[str]]) -> str:
+    counts, tried = plugged.count(), trial.half.count()
+    by_setup, in_all = written
+    repeated = {path for build in plugged.builds for path in build.repeated}
+    if by_setup and trial.change.has_backend:
+        cause = f"setup.py writes {_names(by_setup)} before its first command"
+    elif repeated and repeated <= trees.in_tree_products(repeated):
+        cause = f"editable builds put {_names(repeated)} beside the sources"
+    else:
+        cause = f"builds write {_names(in_all or repeated) or 'into the tree'}"
+    seen = f"{counts.repeated} of {counts.total} builds had to be done once more"
+    if counts.bad:
+        seen += f" and {counts.bad} failed or were wrong"
+    return (
+        f"{trial.change.title}: {cause}; {seen} ({plugged.seconds:.0f} s in all), with "
+        f"it none of {tried.total} ({trial.half.seconds:.0f} s)"
+    )
+
+
+def _no_reason(trial: Trial, plugged: Half) -> str:
+    counts = plugged.count()
+    repeated = {path for build in plugged.builds for path in build.repeated}
+    return (
+        f"With the plugin {counts.repeated} of {counts.total} builds had to be done "
+        f"once more, since another wrote {_names(repeated)}. That is seldom enough: "
+        f"with {trial.change.title} none had to, and it took "
+        f"{trial.half.seconds:.0f} s in place of {plugged.seconds:.0f} s."
+    )
+
+
+def _names(paths: set[str]) -> str:
+    names = sorted(paths)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

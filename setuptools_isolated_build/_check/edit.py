@@ -1,0 +1,126 @@
+"""pyproject.toml with other lines: comments and layout stay as they are."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tomlkit
+
+from .errors import CheckError
+from .project import OUR_BACKEND, OURS
+
+if TYPE_CHECKING:
+    from .project import Project
+
+__all__ = ["Change", "backend_of", "changed_text", "diff", "write"]
+
+_LEGACY = ":__legacy__"
+_NEW = """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta:__legacy__"
+"""
+_STARTS_WITH_TABLE = re.compile(r"(?:\s*(?:#.*)?\n)*\s*\[")
+
+
+class Change(NamedTuple):
+    """What is to be another in pyproject.toml.
+
+    Attributes:
+        extra: of the plugin's requirement: "", or "ccache".
+        has_backend: whether the backend of this package builds.
+        takes_turns: whether ``take-turns = true`` is set.
+    """
+
+    extra: str = ""
+    has_backend: bool = False
+    takes_turns: bool = False
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        parts = ["the backend of this package"] if self.has_backend else []
+        parts += ["take-turns = true"] if self.takes_turns else []
+        return " and ".join(parts)
+
+
+def backend_of(project: Project, change: Change) -> str:
+    """Return the backend that is stated after *change*."""
+    if not change.has_backend:
+        return project.backend
+    return OUR_BACKEND + (_LEGACY if project.backend.endswith(_LEGACY) else "")
+
+
+def changed_text(project: Project, change: Change) -> str:
+    """Return the text of pyproject.toml after *change*."""
+    text = project.text or ""
+    if "build-system" not in tomlkit.parse(text):
+        text = _with_system(text)
+    document = tomlkit.parse(text)
+    system: Any = document["build-system"]
+    requires = system["requires"]
+    own = project.own or OURS
+    if change.extra and "[" not in own:
+        own = own.replace(OURS, f"{OURS}[{change.extra}]", 1)
+    if project.own:
+        requires[[str(item) for item in requires].index(project.own)] = own
+    else:
+        requires.append(own)
+    if change.has_backend:
+        system["build-backend"] = backend_of(project, change)
+    tables: Any = document.get("tool", {})
+    if change.takes_turns and OURS in tables:
+        tables[OURS]["take-turns"] = True
+    text = str(tomlkit.dumps(document))
+    if change.takes_turns and OURS not in tables:
+        text = text.rstrip("\n") + f"\n\n[tool.{OURS}]\ntake-turns = true\n"
+    tomlkit.parse(text)
+    return text
+
+
+def diff(project: Project, text: str) -> list[str]:
+    """Return the lines by which *text* differs from the project's pyproject.toml."""
+    old = (project.text or "").splitlines()
+    names = ("pyproject.toml" if project.text is not None else "/dev/null",)
+    return list(
+        difflib.unified_diff(
+            old, text.splitlines(), *names, "pyproject.toml", lineterm=""
+        )
+    )
+
+
+def write(project: Project, text: str) -> None:
+    """Put *text* into the project's pyproject.toml, in one step.
+
+    Raises:
+        CheckError: it cannot be written, or was changed meanwhile.
+    """
+    path = Path(os.path.realpath(project.path / "pyproject.toml"))
+    staged = None
+    try:
+        current = path.read_bytes().decode() if path.exists() else None
+        if current != project.text:
+            raise CheckError(f"{path}: was changed meanwhile, so it is left as it is")
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        number, staged = tempfile.mkstemp(prefix=".pyproject-", dir=path.parent)
+        with os.fdopen(number, "wb") as file:
+            file.write(text.encode())
+        os.chmod(staged, mode)
+        os.replace(staged, path)
+    except OSError as exc:
+        if staged is not None:
+            Path(staged).unlink(missing_ok=True)
+        raise CheckError(f"{path}: cannot be written: {exc}") from None
+
+
+def _with_system(text: str) -> str:
+    if not text.strip():
+        return _NEW
+    if _STARTS_WITH_TABLE.match(text):
+        return f"{_NEW}\n{text}"
+    return f"{text.rstrip()}\n\n{_NEW}"

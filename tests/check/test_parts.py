@@ -1,0 +1,130 @@
+"""What ``check`` is made of: editing, comparing, copying, advising."""
+
+from __future__ import annotations
+
+import subprocess
+from zipfile import ZipFile
+
+import harness
+import pytest
+from _check import archives, copies, errors
+
+pytestmark = pytest.mark.any_setuptools
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"a": "text"}, "b/: missing"),
+        ({"a": "te", "b/": ""}, "a: cut off (2 of 4 bytes)"),
+        ({"a": "", "b/": ""}, "a: empty"),
+        ({"a": "next", "b/": ""}, "a: other contents (4 bytes, not 4)"),
+        ({"a": "text", "b/": "", "c": ""}, "c: should not be there"),
+        ({"b/": "", "a": "text"}, "made.whl: other order of members"),
+    ],
+)
+def test_differences(tmp_path, made, said):
+    """A difference is named as a person would."""
+    paths = tmp_path / "expected.whl", tmp_path / "made.whl"
+    for path, members in zip(paths, ({"a": "text", "b/": ""}, made)):
+        with ZipFile(path, "w") as archive:
+            for name, text in members.items():
+                archive.writestr(name, text)
+    found = [str(item) for item in archives.differences(*paths)]
+    assert said in found
+    assert archives.differences(paths[0], paths[0]) == []
+
+
+def test_an_unreadable_archive(tmp_path):
+    expected, made = tmp_path / "e.whl", tmp_path / "m.whl"
+    with ZipFile(expected, "w") as archive:
+        archive.writestr("a", "text")
+    made.write_bytes(expected.read_bytes()[:20])
+    (found,) = archives.differences(expected, made)
+    assert found.member == "m.whl"
+    assert "cannot be read" in found.what
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "x\nerror: [Errno 2] No such file\nERROR: Failed building wheel\n",
+            "error: [Errno 2] No such file",
+        ),
+        (
+            "a.c:1: fatal error: no.h\nerror: command 'gcc' failed with exit code 1",
+            "fatal error: no.h",
+        ),
+        (
+            "error: command 'gcc' failed: No such file",
+            "error: command 'gcc' failed: No such file",
+        ),
+        ("  │ OSError: full\n  ╰─▶ x", "OSError: full"),
+        ("", "(no output)"),
+    ],
+)
+def test_cause(output, line):
+    """The backend's own last word is found among those of frontends."""
+    assert errors.cause(output) == line
+
+
+def git(directory, *command):
+    identity = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
+    return subprocess.run(
+        ["git", *identity, *command],
+        cwd=directory,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def test_copy_with_history(project, tmp_path):
+    """git says in the copy what it says in the project; what builds left is not there."""
+    source = project({"p/a.py": "a = 1\n", "build/lib/a.py": "", "n.egg-info/x": ""})
+    (source / "build").rename(source / "kept")
+    git(source, "init", "-q")
+    git(source, "add", "p")
+    git(source, "commit", "-qm", "a commit")
+    git(source, "tag", "v1")
+    (source / "kept").rename(source / "build")
+    before = harness.listing(source)
+    copy = copies.copy_project(source, tmp_path / "copy")
+    assert sorted(path.name for path in copy.iterdir()) == [".git", "p"]
+    assert git(copy, "describe", "--tags", "--dirty") == "v1\n"
+    assert git(copy, "ls-files") == "p/a.py\n"
+    assert git(copy, "status", "--porcelain") == ""
+    assert harness.listing(source) == before
+
+
+def test_copy_of_a_worktree(project, tmp_path):
+    source = project({"a.py": "a = 1\n"})
+    git(source, "init", "-q")
+    git(source, "add", "a.py")
+    git(source, "commit", "-qm", "a commit")
+    git(source, "worktree", "add", "-q", "-b", "other", tmp_path / "tree")
+    copy = copies.copy_project(tmp_path / "tree", tmp_path / "copy")
+    assert git(copy, "rev-parse", "--abbrev-ref", "HEAD") == "other\n"
+    assert git(copy, "status", "--porcelain") == ""
+
+
+def test_a_build_of_the_project_is_copied(project, tmp_path):
+    """A directory called build may be a package."""
+    source = project({"build/__init__.py": "", "dist/notes.txt": ""})
+    copy = copies.copy_project(source, tmp_path / "copy")
+    assert sorted(path.name for path in copy.iterdir()) == ["build", "dist"]
+
+
+def test_no_build_imports_it(plugged, project, tmp_path):
+    """The plugin is no slower for it."""
+    source = project({"setup.py": "from setuptools import setup\nsetup(name='n')\n"})
+    build = f"build_meta.build_wheel({str(tmp_path)!r})"
+    code = (
+        f"import sys; from setuptools import build_meta; {build}; print(*sys.modules)"
+    )
+    loaded = harness.run_python(plugged, code, source).split()
+    assert "setuptools_isolated_build._plugin" in loaded
+    ours = ("setuptools_isolated_build._check", "setuptools_isolated_build._cli")
+    assert not [name for name in loaded if name.startswith((*ours, "rich", "tomlkit"))]
