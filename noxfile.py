@@ -75,13 +75,10 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def stress(session: nox.Session) -> None:
-    """500 wheels of each example by the hooks, 100 by each frontend, 500 of all."""
-    session.run("python", "examples/demo.py", "--frontend=hook", "--builds=500")
-    names = ("setup.py", "pip", "build", "uv", "mixed")
-    others = [f"--frontend={name}" for name in names]
-    session.run("python", "examples/demo.py", "--builds=100", *others)
-    session.run("python", "examples/demo.py", "--builds=500", "--frontend=all hooks")
-    session.run("python", "examples/demo.py", "--builds=500", "--each-hook")
+    """500 builds of each example by all frontends, 500 by each hook and setup.py."""
+    session.run("python", "examples/demo.py", "--rounds=50")
+    tests = ("tests/test_concurrent_builds.py", "tests/test_editable.py")
+    session.run("python", "tests/run.py", "--builds=500", *tests)
 
 
 @nox.session
@@ -94,6 +91,12 @@ def shared(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """The README's demo."""
     session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """The command ``check`` over the examples, with all that it can measure."""
+    session.run("python", "examples/demo.py", "--rounds=3", *session.posargs)
 
 
 @nox.session
