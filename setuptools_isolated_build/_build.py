@@ -90,6 +90,7 @@ def isolate(dist: Distribution) -> Build | None:
         The build, or None where isolation is switched off or cannot be.
 
     Raises:
+        IsolatedBuildError: setuptools is older than the oldest supported release.
         SettingsError: the settings are wrong.
         BuildRootError: there is no place for build trees.
     """
@@ -101,6 +102,7 @@ def isolate(dist: Distribution) -> Build | None:
     if distribution.is_sandboxed():
         tell(f"not isolated: {distribution.SANDBOXED}")
     elif settings.enabled:
+        distribution.check_release()
         is_live = former is not None and _process.lease_of(former.tree) is not None
         build = _begin(dist, settings)
         tell(f"isolated build: {build.tree.directory}")

@@ -79,8 +79,8 @@ def explain(exc: Exception, dist: Distribution, build: Build | None) -> None:
     """
     if build is not None and build.settings.keep == "never":
         warn(
-            "the build tree is removed; SETUPTOOLS_ISOLATED_BUILD_KEEP=on-failure "
-            "in the environment keeps it"
+            "the build tree is removed; to keep it, build with "
+            "SETUPTOOLS_ISOLATED_BUILD_KEEP=on-failure in the environment"
         )
     if isinstance(exc, IsolatedBuildError):
         return  # whoever has raised it knows the path

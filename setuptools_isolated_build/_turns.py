@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["enter", "setup_in_turn", "take"]
 
 _NO_TURNS = "builds of this tree do not take turns"
-_NOT_KNOWN = "other builds of this tree do not know of this one, nor it of them"
+_NOT_KNOWN = "this build and others of this tree do not notice each other"
 _MOST_WORDS = 200  # letters
 
 
@@ -58,7 +58,9 @@ def enter(owner: object, source_dir: str) -> None:
     if settings is None:
         return
     if settings.take_turns is False:
-        warn("take-turns = false: what other builds write into this tree is not seen")
+        warn(
+            "take-turns = false: what other builds write into this tree goes unnoticed"
+        )
         return
     if settings.take_turns is True:
         # Before the gate: whoever is inside it has to come to an end.

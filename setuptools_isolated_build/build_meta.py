@@ -1,4 +1,4 @@
-"""A build backend, for those who want their builds side by side under uv, too.
+"""A build backend whose builds run side by side under uv, too.
 
     [build-system]
     requires = ["setuptools", "setuptools-isolated-build"]

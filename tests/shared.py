@@ -176,7 +176,7 @@ def judge(
     with harness.many([run for run, _ in runs]):
         for started, result in runs:
             output = started.finish()
-            counts["repeated"] += "is done once more, alone" in output
+            counts["repeated"] += "this build runs again, alone" in output
             if started.status != 0:
                 counts["failed"] += 1
                 continue

@@ -336,7 +336,7 @@ def test_keep(project, plugged, tmp_path, tmpdir_of_builds, keep, fails, kept):
         assert (tree / "build").is_dir()
         assert f"isolated build: {tree}" in output
         shutil.rmtree(tree)
-    assert ("KEEP=on-failure in the environment keeps it" in output) == (
+    assert ("KEEP=on-failure in the environment" in output) == (
         fails and keep == "never"
     )
 
@@ -392,7 +392,7 @@ def test_build_base_of_the_user(project, plain, plugged, tmp_path, where):
     )
     assert status == 0, output
     assert (source / "stated" / "lib" / "p" / "__init__.py").exists() == is_known
-    assert ("by name: build_lib = stated/lib" in output) == is_known
+    assert ("sets it: build_lib = stated/lib" in output) == is_known
 
 
 def test_bdist_base_of_the_user_and_bdist_dir_of_the_project(
@@ -407,7 +407,7 @@ def test_bdist_base_of_the_user_and_bdist_dir_of_the_project(
     )
     assert status == 0, output
     assert f"installing to {base / 'wheel'}" in output
-    assert f"by name: bdist_dir = {base / 'wheel'}" in output
+    assert f"sets it: bdist_dir = {base / 'wheel'}" in output
     assert not (source / "own").exists()
 
 
@@ -420,7 +420,7 @@ def test_build_base_of_the_project(project, plugged, tmp_path, where):
     assert status == 0, output
     own = f".setuptools-isolated-build-{harness.user()}"
     assert f"isolated build: {source / 'stated' / own / 'tree-'}" in output
-    assert "shared with" not in output
+    assert "not isolated" not in output
     assert harness.leftovers(source / "stated") == []
 
 
@@ -436,3 +436,15 @@ def test_build_root(project, plugged, tmp_path):
     assert status == 0, output
     own = f"setuptools-isolated-build-{harness.user()}"
     assert f"isolated build: {tmp_path / 'r' / own / 'tree-'}" in output
+
+
+@pytest.mark.parametrize("frontend", ["hook", "setup.py"])
+def test_setuptools_that_is_too_old(project, plugged, tmp_path, frontend):
+    """Installed past the requirement of ours; it would fail in its own code."""
+    is_old = "import setuptools\nsetuptools.__version__ = '64.0.2'\n"
+    source = project({**FILES, "setup.py": is_old + SETUP_PY})
+    line = refused(plugged, source, tmp_path / "out", frontend)
+    assert line.startswith("error: setuptools 64.0.2: ")
+    assert 'require "setuptools>=64.0.3"' in line
+    variables = {PREFIX + "ENABLED": "0"}
+    assert plugged.build(source, tmp_path / "out", frontend, variables).exists()

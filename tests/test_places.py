@@ -223,7 +223,7 @@ def test_locks_in_the_next_best_place(monkeypatch, tmp_path):
     shutil.rmtree(parents[1])
     parents[1].write_text("")
     assert places.lock_place(said.append) is None
-    assert said[1].startswith("there is no place for locks (")
+    assert said[1].startswith("no directory can hold locks (")
 
 
 def test_locks_whose_place_a_cleaner_has_removed(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="it compiles by gcc or clang")
 
-AGAIN = "is done once more, alone"
+AGAIN = "this build runs again, alone"
 # As Cython's build_ext: what is beside the sources is translated, if it is older.
 SETUP = harness.Meeting.CODE + textwrap.dedent(
     """

@@ -71,7 +71,7 @@ FILES = {
     "p/__init__.py": "",
     "p/made.py": WHOLE,
 }
-AGAIN = "is done once more, alone"
+AGAIN = "this build runs again, alone"
 
 
 def made(directory):
@@ -269,7 +269,7 @@ def test_a_person_changes_a_file(begin, meeting, tmp_path):
     assert reader.status == 0, output
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN not in output
-    assert "made.py: changed while it was built from, though by no build" in output
+    assert "made.py: changed while this build ran, but not by another build" in output
 
 
 def test_renamed_into_place(begin, meeting, tmp_path):

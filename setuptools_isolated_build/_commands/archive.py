@@ -60,10 +60,7 @@ class Archive(_Base):
             build.check()
             return
         if hooks.running_hook() is not None:
-            tell(
-                "the result is published as this setuptools does it: "
-                "its build_meta has no step that is known here"
-            )
+            tell("unknown setuptools release: its hook puts the result in place")
         directory = os.path.dirname(target) or os.curdir
         with archives.packed_in(directory, build.tree) as staging:
             staged = os.path.join(staging, os.path.basename(target))

@@ -65,7 +65,7 @@ class BdistWheel(Archive):
         place = partial(self.packing, build)
         with self.private_egg_info(), wheel_files.written_in(self, place) as is_known:
             if not is_known:
-                tell("the wheel is packed as this setuptools does it: no known step")
+                tell("unknown setuptools release: it packs the wheel itself")
             super().run()
             if not is_known:
                 build.check()
@@ -87,6 +87,6 @@ class BdistWheel(Archive):
         ]
         if shared:
             warn(
-                "shared with other builds, as it is stated or asked for by name: "
-                + ", ".join(shared)
+                "not isolated but shared with other builds, because your "
+                "configuration or command line sets it: " + ", ".join(shared)
             )

@@ -72,10 +72,7 @@ class EditableWheel(Archive):
         finally:
             self.project_dir = project_dir
         if not all(hasattr(strategy, name) for name in _KNOWN):
-            tell(
-                "the link tree is made as this setuptools does it: "
-                "it has no step that is known here"
-            )
+            tell("unknown setuptools release: it makes the link tree itself")
             return super()._select_strategy(*args)  # type: ignore[misc]
         staged = strategy.auxiliary_dir
         link_tree = type(staged)(self._build_dir(), staged.name)

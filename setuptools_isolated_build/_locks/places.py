@@ -80,7 +80,7 @@ def lock_place(tell: Callable[[str], None]) -> str | None:
                 tell(f"locks are in {path}, not in the usual place ({reasons[0]})")
             return path
         reasons.append(f"{path}: {reason}")
-    tell(f"there is no place for locks ({'; '.join(reasons)}), so there are none")
+    tell(f"no directory can hold locks ({'; '.join(reasons)}): building without locks")
     return None
 
 

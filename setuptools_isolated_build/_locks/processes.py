@@ -48,7 +48,7 @@ class Holder:
 
     def __str__(self) -> str:
         if not self.process:
-            return "a process that has not said who it is"
+            return "an unknown process"
         pid = self.process.partition(":")[0]
         return f"process {pid}, since {self.since}, {self.what}"
 

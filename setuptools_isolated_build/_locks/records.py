@@ -194,7 +194,7 @@ def make(place: str, start: str) -> tuple[_lock.Lock, str]:
         lock = places.acquire(path, timeout=0)
         if lock is not None:  # nobody has taken it for a killed build's in that moment
             return lock, path
-    raise FileExistsError(errno.EEXIST, "each new record was taken away", place)
+    raise FileExistsError(errno.EEXIST, "something removes each new record", place)
 
 
 def is_ours(path: str) -> bool:

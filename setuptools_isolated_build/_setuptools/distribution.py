@@ -6,7 +6,10 @@ import builtins
 import os
 from typing import TYPE_CHECKING, Any
 
+import setuptools
+
 from setuptools_isolated_build._setuptools.hooks import running_hook
+from setuptools_isolated_build.errors import IsolatedBuildError
 
 if TYPE_CHECKING:
     from setuptools import Distribution
@@ -15,6 +18,7 @@ __all__ = [
     "IN_TREE",
     "SANDBOXED",
     "TAKE_TURNS",
+    "check_release",
     "is_sandboxed",
     "is_setuptools",
     "project_build_base",
@@ -45,6 +49,27 @@ IN_TREE = frozenset(
 # Nor can these share their products, which are not made from what lies in build/.
 TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
 SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
+
+_OLDEST = (64, 0, 3)
+
+
+def check_release() -> None:
+    """Check that setuptools is not older than the oldest release that is supported.
+
+    pip and uv see to that, unless somebody installs without dependencies or overrides
+    them. Older releases fail with an absolute egg_base, in their own code.
+
+    Raises:
+        IsolatedBuildError: it is older.
+    """
+    numbers = setuptools.__version__.split(".")[:3]
+    release = tuple(int(number) for number in numbers if number.isdigit())
+    if release and release < _OLDEST:  # "unknown" without its metadata
+        oldest = ".".join(map(str, _OLDEST))
+        cause = f"setuptools-isolated-build needs {oldest} or later"
+        remedy = f'require "setuptools>={oldest}", or set enabled = false'
+        what = f"setuptools {setuptools.__version__}"
+        raise IsolatedBuildError(what, cause, remedy)
 
 
 def source_dir(dist: Distribution) -> str:

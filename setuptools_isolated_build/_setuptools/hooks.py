@@ -122,10 +122,10 @@ def running_call() -> Call | None:
 def running_hook() -> Hook | None:
     """Return the hook that this code runs in, or None for ``python setup.py``.
 
-    The command line is the same for both (``get_requires_for_build_wheel`` runs
-    ``egg_info``), what is wanted is not: whoever runs ``setup.py egg_info`` wants the
-    directory in the tree, a hook wants the answer only. In-tree backends call the same
-    functions, so it is these that are looked for, not the backend's name.
+    The command line is the same for both: ``get_requires_for_build_wheel`` runs
+    ``egg_info``, as ``setup.py egg_info`` does. By hand the directory in the tree is
+    the product; a hook needs the answer only. In-tree backends call the same functions,
+    so it is these that are looked for, not the backend's name.
 
     A hook may run setup() in a thread, for a larger stack; such a thread says nothing
     of who has started it, and so all threads are looked at.

@@ -1,4 +1,4 @@
-"""What belongs into the list of sources, and what only seems to.
+"""What the list of sources should hold, and what only seems to.
 
 setuptools' list takes in what a ``graft`` or ``global-include`` matches, also what
 other builds have left in the tree, or are about to. It prunes the build_base of its own
@@ -67,7 +67,7 @@ def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
 
     def is_left_over(name: str) -> bool:
         if os.path.isabs(name):
-            return False  # the private egg-info, which belongs into its own list
+            return False  # the private egg-info, which has its own place in the list
         directory, base = os.path.split(os.path.abspath(name))
         if is_of_a_build(directory) or _is_configtest(base):
             return True

@@ -93,7 +93,7 @@ class Lease:
         """
         if self._is_lost():
             cause = "this build tree was removed during the build, nothing is published"
-            remedy = "build again, and keep what removes it out of its parent directory"
+            remedy = "build again, and let nothing delete files in its parent directory"
             raise BuildTreeLostError(self.tree.directory, cause, remedy)
 
     def _is_lost(self) -> bool:
@@ -162,7 +162,7 @@ def lease(root: str, kind: Kind, what: str) -> Lease:
                 if private_directory(root) is not None:
                     raise
         if found is None:
-            raise OSError(errno.EBUSY, "each new build tree was taken away at once")
+            raise OSError(errno.EBUSY, "something removes each new build tree")
         tree = BuildTree(found.directory, is_kept=kind.is_kept)
         made = Lease(tree, found.lock, kind)
         try:
@@ -171,7 +171,7 @@ def lease(root: str, kind: Kind, what: str) -> Lease:
             made.end(failed=True, keep=False)
             raise
     except OSError as exc:
-        remedy = "free it, or set build-root to a directory that you can write to"
+        remedy = "set build-root to a directory that you can write to"
         raise BuildRootError(root, exc.strerror or str(exc), remedy) from exc
     return made
 

@@ -11,7 +11,7 @@ __all__ = ["IDLE", "KEEP", "KEPT", "LEASE", "PRIVATE", "BuildTree", "is_staging"
 # Files in a tree:
 LEASE = "lease"  # who builds in it
 IDLE = "idle"  # its build has ended well
-KEEP = "keep"  # somebody wants to look into it
+KEEP = "keep"  # it stays for somebody to look into it
 KEPT = "kept"  # whose it is, since its build has ended
 # What the name of a tree begins with that has no lock:
 PRIVATE = ".setuptools-isolated-build-"

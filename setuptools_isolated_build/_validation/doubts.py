@@ -78,7 +78,7 @@ def alone(
             return among(others, dist, tree, presence, waiting)
     if doubt is None or waiting.is_alone or is_waited_for:
         return doubt  # of a build that has come to the gate, or will come to it
-    waiting.warn(f"{doubt}: changed while it was built from, though by no build")
+    waiting.warn(f"{doubt}: changed while this build ran, but not by another build")
     return None
 
 

@@ -59,7 +59,7 @@ def check(dist: Distribution, build: Build | None) -> None:
     tree = build.tree if build else None
     path = _doubt(dist, tree, presence, timeout)
     if path is not None and ALONE in os.environ:
-        warn(f"{path}: a build that begins has written it, so this is done once more")
+        warn(f"{path}: a build that begins has written it: this build runs again")
         raise SystemExit(_ONCE_MORE)
     if path is not None:
         _repeat(path, source_dir(dist), presence.place, timeout, dist)
@@ -134,10 +134,10 @@ def _repeat(
 ) -> None:
     from setuptools_isolated_build._validation import again
 
-    cause = "another build was writing it while this one was at work"
+    cause = "another build was writing it while this build ran"
     if not _can_be_repeated(dist):
         raise SourceTreeError(path, cause, _REMEDY)
-    warn(f"{path}: {cause}, so this one is done once more, alone")
+    warn(f"{path}: {cause}: this build runs again, alone")
     # Others may wait for them, and are waited for here.
     for owner in filter(None, (dist, _process.SETUP_PHASE)):
         _process.leave_turn(owner)
@@ -149,7 +149,7 @@ def _repeat(
             run = partial(_run_hook, call, directory)
         status = _until_nobody_writes(run, directory)
     if call is None or status != 0:
-        msg = f"error: {directory}: the build has failed alone, too (status {status})"
+        msg = f"error: {directory}: the build failed alone, too (status {status})"
         raise SystemExit(msg if status else 0)
     if call.name.startswith("build_"):
         hooks.publish_with(call.result_directory, _publisher(place, timeout))
