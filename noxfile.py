@@ -89,7 +89,7 @@ def shared(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The README's demo."""
+    """The examples, ten at once, without the plugin and with it."""
     session.run("python", "examples/demo.py", *session.posargs)
 
 
@@ -135,6 +135,17 @@ def upstream_patches(session: nox.Session) -> None:
 def generators(session: nox.Session) -> None:
     """Builds at once beside setuptools-scm, pbr, Cython, cffi and others."""
     command = ["tests/run.py", "--generators", "tests/test_generators.py"]
+    session.run("python", *command, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site, and run every command that is in it."""
+    session.install("mkdocs-material")
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # what becomes of mkdocs is no warning of ours
+    build = ["mkdocs", "build", "--strict", "--site-dir", session.create_tmp()]
+    session.run(*build, env=quiet)
+    command = ["tests/run.py", "--docs", "tests/test_docs.py"]
     session.run("python", *command, *session.posargs)
 
 

@@ -38,6 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--generators", action="store_true", help="test beside other projects' tools"
     )
+    parser.addoption(
+        "--docs",
+        action="store_true",
+        help="run all commands of docs/, with their tools",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
