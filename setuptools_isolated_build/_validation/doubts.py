@@ -1,7 +1,6 @@
 """Whether what a build has read was being written by another one.
 
-The argument is in CONTRIBUTING. Where a file cannot be shown to have been whole, that
-is a doubt, and the build is repeated.
+CONTRIBUTING has the argument. A file that cannot be shown to be whole is a doubt.
 """
 
 from __future__ import annotations
