@@ -95,7 +95,7 @@ def test_turns(how, apart, project, plugged, start, meeting, tmp_path):
     assert list((tmp_path / "second").iterdir()) == []
     meeting.let_go("first")
     ends_well(first)
-    ends_well(start(plugged, source, "wheel", "third", {**other, **SOON}))
+    ends_well(start(plugged, source, "wheel", "third", other))
 
 
 @pytest.mark.parametrize("how", ["TMPDIR", "build-root", "build-dir"])
@@ -111,7 +111,7 @@ def test_link_trees(how, apart, project, plugged, start, meeting):
     refused(start(plugged, source, "strict editable", "second", {**other, **SOON}))
     meeting.let_go("first")
     ends_well(first)
-    ends_well(start(plugged, source, "strict editable", "third", {**other, **SOON}))
+    ends_well(start(plugged, source, "strict editable", "third", other))
     (link_tree,) = source.glob("build/__editable__.*")
     assert {path.name for path in (link_tree / "p").iterdir()} == {
         "__init__.py",
