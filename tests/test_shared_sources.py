@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import harness
 import pytest
+from _check.results import repeated_files  # what `check` makes of it
 
 WHOLE = "first = 1\nsecond = 2\n"
 # Whoever writes does so in two parts, and meets the test between them.
@@ -110,6 +111,7 @@ def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
     assert made(tmp_path / "rival") == WHOLE
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN in output
+    assert repeated_files(output, tmp_path / "project") == ["p/made.py"]
 
 
 ALONE = """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import harness
 import pytest
+from _check.waits import SAYS_SO  # by which `check` knows it
 
 pytestmark = pytest.mark.any_setuptools
 
@@ -197,7 +198,7 @@ def test_lock_timeout(holder, waiter, project, plugged, start, meeting, tmp_path
         assert str(source) in error
         assert re.search(rf"process {pid}, since [-\d]+ [:\d]+, \w+", error), error
         assert "Traceback" not in output
-        assert f"waiting for another build of {source}: process {pid}, since" in output
+        assert f"{SAYS_SO} of {source}: process {pid}, since" in output
         meeting.let_go("holder")
         ends_well(runs["holder"])
     assert not (tmp_path / "waiter").exists() or os.listdir(tmp_path / "waiter") == []

@@ -78,9 +78,9 @@ def advise(
         trial: the change that has cured what was not right, or was repeated.
         saving: what the extra saves, or "" if that is nothing.
     """
-    without, plugged = (half.count() for half in halves)
+    without = halves[0].count()
     advice = Advice()
-    change = Change()
+    is_needed = bool(without.bad or project.own or not without.total)
     if without.bad and not project.own:
         advice.reasons.append(
             f"setuptools-isolated-build: without it {halves[0].headline}"
@@ -89,27 +89,43 @@ def advise(
         advice.notes.append(
             f"No failure was seen in {without.total} builds without the plugin."
         )
-    if trial and _is_worth_it(trial, halves[1], written[0]):
-        change = trial.change
-        advice.reasons.append(_reason(trial, halves[1], written))
-    elif trial and plugged.repeated:
-        advice.notes.append(_no_reason(trial, halves[1]))
-    elif plugged.repeated:
-        advice.notes.append(
-            f"With the plugin {plugged.repeated} of {plugged.total} builds had to be "
-            "done once more; no setting was found with which none has."
-        )
-    if not trial and not halves[1].is_right:
-        advice.notes.append("No setting cures what is wrong with the plugin.")
-    if saving and "ccache" not in project.own:
+    change = _cure(advice, halves[1], written, trial, is_needed=is_needed)
+    if saving and is_needed and "ccache" not in project.own:
         change = change._replace(extra="ccache")
         advice.reasons.append(f"[ccache]: {saving}")
-    is_needed = bool(without.bad or project.own)
-    if is_needed or (change != Change() and not without.total):
+    if without.bad or project.own or change != Change():
         text = edit.changed_text(project, change)
         if text != project.text:
             advice.text, advice.diff = text, edit.diff(project, text)
     return advice
+
+
+def _cure(
+    advice: Advice,
+    plugged: Half,
+    written: tuple[set[str], set[str]],
+    trial: Trial | None,
+    *,
+    is_needed: bool,
+) -> Change:
+    """Return what is to be set; add to *advice* why, or why not."""
+    counts = plugged.count()
+    if trial and _is_worth_it(trial, plugged, written[0]):
+        reason = _reason(trial, plugged, written)
+        if is_needed:
+            advice.reasons.append(reason)
+            return trial.change
+        advice.notes.append(f"If you use the plugin: {reason}")
+    elif trial and counts.repeated:
+        advice.notes.append(_no_reason(trial, plugged))
+    elif counts.repeated:
+        advice.notes.append(
+            f"With the plugin {counts.repeated} of {counts.total} builds had to be "
+            "done once more; no setting was found with which none has."
+        )
+    if not trial and not plugged.is_right:
+        advice.notes.append("No setting cures what is wrong with the plugin.")
+    return Change()
 
 
 def _is_worth_it(trial: Trial, plugged: Half, by_setup: set[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import archives, frontends, runs, trees
 from .errors import CheckError, cause
 from .frontends import HOOKS_ALONE, Way
-from .results import FAILED, OK, WRONG, Build, plain_error
+from .results import FAILED, OK, WRONG, Build, plain_error, repeated_files
 from .waits import Waits
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Bench:
     def _judge(self, build: Build, run: runs.Run, reference: Reference) -> None:
         output = run.output()
         build.cpu = run.cpu
-        build.note_repetition(output, self.source)
+        build.repeated = repeated_files(output, self.source)
         build.note_remarks(output)
         if run.is_expired:
             build.verdict = FAILED

@@ -148,9 +148,9 @@ class _Check:
         """
         without, half = self._result.without, self._result.with_plugin
         is_unproven = by_setup and not self._project.has_our_backend
-        # Where nothing fails without the plugin, none of its settings is advised.
+        # Where nothing fails without the plugin, its settings are not advised.
         is_in_use = without.count().bad or self._project.own or not without.builds
-        is_worth_it = is_in_use and (half.count().repeated or is_unproven)
+        is_worth_it = half.count().repeated or (is_in_use and is_unproven)
         if half.is_right and not is_worth_it:
             return
         for change in candidates(self._project, by_setup):

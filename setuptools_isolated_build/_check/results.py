@@ -24,6 +24,7 @@ __all__ = [
     "Counts",
     "Half",
     "plain_error",
+    "repeated_files",
 ]
 
 RUNNING, OK, FAILED, WRONG = "running", "ok", "failed", "wrong"
@@ -74,11 +75,12 @@ class Build:
         lines = (line.strip() for line in output.splitlines())
         self.remarks = [line for line in lines if _SHARED in line]
 
-    def note_repetition(self, output: str, source: Path) -> None:
-        """Note whether the plugin has done it once more, and for which file."""
-        lines = (_REPEATED.match(line.strip()) for line in output.splitlines())
-        paths = [found.group(1) for found in lines if found]
-        self.repeated = [path.replace(f"{source}/", "") for path in paths]
+
+def repeated_files(output: str, source: Path) -> list[str]:
+    """Return the files for which the plugin has done a build of *source* again."""
+    lines = (_REPEATED.match(line.strip()) for line in output.splitlines())
+    paths = [found.group(1) for found in lines if found]
+    return [path.replace(f"{source}/", "") for path in paths]
 
 
 def plain_error(text: str, source: Path) -> str:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from .results import Build
 
-__all__ = ["Waits"]
+__all__ = ["SAYS_SO", "Waits"]
 
-_SAYS_SO = "waiting for another build"
+SAYS_SO = "waiting for another build"
 _EVERY = 0.1  # seconds
 _LAST = 1000  # bytes
 
@@ -34,7 +34,7 @@ class Waits:
             return
         self._looked = time.monotonic()
         for build in running:
-            is_waiting = _SAYS_SO in _last_line(build)
+            is_waiting = SAYS_SO in _last_line(build)
             if is_waiting and not build.is_waiting:
                 build.is_waiting = True
                 build.waits.append((now, now))

@@ -107,6 +107,16 @@ def test_nothing_is_advised_where_nothing_failed(tmp_path):
     assert given.text is None
 
 
+def test_settings_for_who_uses_it_anyway(tmp_path):
+    """Builds that would be repeated are told of; nothing is written for it."""
+    found = read(tmp_path, SYSTEM)
+    plugged = half("with", ok=4, repeated=["p/made.py"] * 4)
+    trial = advice.Trial(Change(takes_turns=True), half("tried", ok=4))
+    given = advised(found, half("without", ok=4), plugged, trial=trial)
+    assert given.text is None
+    assert given.notes[1].startswith("If you use the plugin: take-turns = true: builds")
+
+
 def test_turns_for_builds_that_are_repeated(tmp_path):
     """With the file that was seen, and no more than what was tried."""
     found = read(tmp_path, SYSTEM)
