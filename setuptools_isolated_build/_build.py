@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ._trees.tree import BuildTree
 
-__all__ = ["Build", "current", "isolate", "within"]
+__all__ = ["Build", "current", "isolate", "settings_for", "within"]
 
 _ATTRIBUTE = "_isolated_build"
 
@@ -81,6 +81,22 @@ def current(dist: Distribution) -> Build | None:
     """Return what `isolate` has set up for *dist*, if it has."""
     found = vars(dist).get(_ATTRIBUTE)
     return isolate(dist) if isinstance(found, _Former) else found
+
+
+def settings_for(dist: Distribution) -> Settings | None:
+    """Return the settings for *dist*, also where its products stay in the tree.
+
+    Returns:
+        The settings, or None where the plugin is to do nothing.
+
+    Raises:
+        SettingsError: the settings are wrong.
+    """
+    build = current(dist)
+    if build is not None:
+        return build.settings
+    settings = read_settings(distribution.source_dir(dist), os.environ)
+    return None if distribution.is_sandboxed() or not settings.enabled else settings
 
 
 def isolate(dist: Distribution) -> Build | None:

@@ -274,7 +274,7 @@ class own(build_ext):
 CC = os.environ["CC"]
 os.environ["CC"] = "no-such-compiler"
 """
-THREADS = """
+PARALLEL = """
 from setuptools.command.build_ext import build_ext
 class own(build_ext):
     def finalize_options(self):
@@ -286,7 +286,7 @@ class own(build_ext):
 """
 
 
-@pytest.mark.parametrize("own", ["_compile", "threads"])
+@pytest.mark.parametrize("own", ["_compile", "build_extension"])
 def test_flights_that_are_not_put_off(
     own, project, plain, extra, meeting_gcc, meeting, counters, start, tmp_path
 ):
@@ -295,7 +295,7 @@ def test_flights_that_are_not_put_off(
     if own == "_compile":
         code = WRAPPED_COMPILE
     else:
-        code = THREADS
+        code = PARALLEL
         extensions = "".join(
             f'Extension("p.{name}", ["p/{name}.c"], **options),' for name in SOURCES
         )
@@ -307,17 +307,16 @@ def test_flights_that_are_not_put_off(
         **FILES,
         "setup.py": setup_py.replace("DIRECTORIES", code + "DIRECTORIES", 1),
     }
-    if own == "threads":
+    if own == "build_extension":
         files |= {f"p/{name}.c": MODULE.replace("NAME", name) for name in SOURCES}
     source = project(files)
     compiler = {key: meeting_gcc[key] for key in ("CC", "LDSHARED")}
     expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
     first = start(extra, source, "wheel", "first", meeting_gcc)
-    held = {meeting.arrival() for _ in (SOURCES if own == "threads" else "1")}
+    held = meeting.arrival()
     second = start(extra, source, "wheel", "second", meeting_gcc)
-    for name in held:
-        meeting.let_go(name)
-    for _ in range(3 - len(held)):
+    meeting.let_go(held)
+    for _ in range(2):
         meeting.let_go(meeting.arrival())
     finish(first)
     finish(second)

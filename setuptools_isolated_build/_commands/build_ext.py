@@ -37,7 +37,6 @@ class BuildExt(_Base):
 
     compiler: Any
     extensions: list[Any]
-    parallel: Any
     _replaces = False
 
     def run(self) -> None:
@@ -62,6 +61,20 @@ class BuildExt(_Base):
         prepare_compilers(self, "compiler", "shlib_compiler")
         with self._batch():
             super().build_extensions()  # type: ignore[misc]
+
+    def _build_extensions_parallel(self) -> None:
+        """Build one extension after the other, whatever `parallel` says.
+
+        setuptools names objects by their sources alone. In its threads two extensions
+        of one source write one object, and either is linked with the other's
+        (pypa/distutils#393). Threads share the compiler and the command, too.
+        """
+        theirs = super()._build_extensions_parallel  # type: ignore[misc]
+        settings = _build.settings_for(self.distribution)
+        if settings is not None and is_setuptools(theirs):
+            self._build_extensions_serial()  # type: ignore[attr-defined]
+        else:
+            theirs()
 
     def build_extension(self, ext: Any) -> None:
         """Build one; what Cython translates beside the sources, by turns.
@@ -90,7 +103,6 @@ class BuildExt(_Base):
             compilers.puts_off(self.compiler)
             and is_setuptools(super().build_extensions)  # type: ignore[misc]
             and is_setuptools(super().build_extension)  # type: ignore[misc]
-            and not self.parallel
             and not getattr(self, "shlibs", None)
             and not any(ext.optional for ext in self.extensions)
         )
