@@ -18,6 +18,7 @@ __all__ = ["Settings", "read_settings"]
 _TABLE = "setuptools-isolated-build"
 _ALIKE = 0.94  # 1 for the same; a letter too many, left out or exchanged is more
 _MOST_SECONDS = 1_000_000_000
+_MOST_JOBS = 1000
 _PREFIX = "SETUPTOOLS_ISOLATED_BUILD_"
 
 
@@ -39,6 +40,8 @@ class Settings:
             False, nothing.
         compiler_cache: what C and C++ compilations go through: ``auto``, ``ccache``,
             ``sccache``, ``off``.
+        jobs: how many compilers a build may run at once: a number, or ``auto``, what
+            the machine's cores and memory allow.
         build_dir: the absolute path of the directory below which build trees are leased
             and kept, or None if none are.
     """
@@ -50,6 +53,7 @@ class Settings:
     verify: bool = True
     take_turns: bool | str = "auto"
     compiler_cache: str = "auto"
+    jobs: int | str = "auto"
     build_dir: str | None = None
 
     def __init__(self, **stated: object) -> None:
@@ -97,6 +101,16 @@ def _number_from_text(text: str) -> object:
         return text
 
 
+def _count_from_text(text: str) -> object:
+    return int(text) if text.strip().isdecimal() else text.strip()
+
+
+def _is_count(value: object) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and 0 < value <= _MOST_JOBS
+    return value == "auto"
+
+
 def _one_of(*words: str) -> _Key:
     expects = "one of " + ", ".join(f'"{word}"' for word in words)
     return _Key(expects, lambda value: value in words, str.strip)
@@ -121,6 +135,9 @@ _KEYS = {
     ),
     "compiler-cache": _one_of("auto", "ccache", "sccache", "off"),
     "build-dir": _DIRECTORY,
+    "jobs": _Key(
+        f'a number from 1 to {_MOST_JOBS}, or "auto"', _is_count, _count_from_text
+    ),
 }
 
 

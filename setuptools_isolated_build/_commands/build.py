@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _build
+from setuptools_isolated_build._locks.places import lock_place
 from setuptools_isolated_build._setuptools.distribution import (
     IN_TREE,
     requested,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from setuptools_isolated_build._build import Build as _IsolatedBuild
     from setuptools_isolated_build._compilation.cached import Cache
+    from setuptools_isolated_build._compilation.compilers import Place
     from setuptools_isolated_build._trees.tree import BuildTree
 else:
     _Base = object
@@ -121,28 +123,37 @@ def prepare_compilers(command: Any, *names: str) -> None:
     Raises:
         SettingsError: there is no such cache as was asked for by name.
     """
-    from setuptools_isolated_build._compilation import compilers
+    settings = _build.settings_for(command.distribution)
+    if settings is None:
+        return
+    from setuptools_isolated_build._compilation import compilers, limits
+
+    size = limits.stated(settings.jobs, command, os.environ)
+    build = _build.current(command.distribution)
+    if build is None:
+        place = compilers.Place(size=size, locks=lock_place(warn))
+    else:
+        place = _place(command, build)._replace(size=size)
+    for name in names:
+        compilers.prepare(getattr(command, name, None), place)
+
+
+def _place(command: Any, build: _IsolatedBuild) -> Place:
+    from setuptools_isolated_build._compilation import compilers, flights
     from setuptools_isolated_build._validation import reads
 
     cache = compiler_cache(command)
-    build = _build.current(command.distribution)
-    if build is None:
-        return
     if cache is not None and build.locks is not None:
-        from setuptools_isolated_build._compilation import flights
-
         flights.sweep(build.locks)
     paths = command.get_finalized_command("build")
     is_private = paths.build_base == build.tree.build_base
-    place = compilers.Place(
+    return compilers.Place(
         private=paths.build_base if is_private else "",
         in_tree=paths.build_base_in_tree,
         cache=cache,
         locks=build.locks,
         reading=partial(reads.compiling, command),
     )
-    for name in names:
-        compilers.prepare(getattr(command, name, None), place)
 
 
 def compiler_cache(command: Any) -> Cache | None:

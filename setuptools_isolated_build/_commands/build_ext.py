@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from contextlib import nullcontext
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _build
@@ -15,8 +17,6 @@ from setuptools_isolated_build._setuptools.distribution import (
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from setuptools import Command as _Base
 
     from setuptools_isolated_build._build import Build
@@ -59,8 +59,7 @@ class BuildExt(_Base):
     def build_extensions(self) -> None:
         """Build them with compilers that know of the build tree and of the cache."""
         prepare_compilers(self, "compiler", "shlib_compiler")
-        with self._batch():
-            super().build_extensions()  # type: ignore[misc]
+        super().build_extensions()  # type: ignore[misc]
 
     def _build_extensions_parallel(self) -> None:
         """Build one extension after the other, whatever `parallel` says.
@@ -72,9 +71,36 @@ class BuildExt(_Base):
         theirs = super()._build_extensions_parallel  # type: ignore[misc]
         settings = _build.settings_for(self.distribution)
         if settings is not None and is_setuptools(theirs):
-            self._build_extensions_serial()  # type: ignore[attr-defined]
+            self._build_extensions_serial()
         else:
             theirs()
+
+    def _build_extensions_serial(self) -> None:
+        """Build one extension after the other, but let compilers run at once."""
+        serial = super()._build_extensions_serial  # type: ignore[misc]
+        build_one = super().build_extension  # type: ignore[misc]
+        theirs = (serial, build_one, super().swig_sources)  # type: ignore[misc]
+        if not all(map(is_setuptools, theirs)):
+            serial()
+            return
+        from setuptools_isolated_build._compilation import at_once
+
+        extensions = self.extensions
+        try:
+            for is_compiled, group in groupby(
+                extensions, partial(_is_compiled, self.compiler)
+            ):
+                self.extensions = list(group)
+                parts = [partial(build_one, ext) for ext in self.extensions]
+                several = sum(len(ext.sources or ()) for ext in self.extensions) > 1
+                with (
+                    at_once.ahead(self.compiler, parts)
+                    if is_compiled and several
+                    else nullcontext()
+                ):
+                    serial()
+        finally:
+            self.extensions = extensions
 
     def build_extension(self, ext: Any) -> None:
         """Build one; what Cython translates beside the sources, by turns.
@@ -94,19 +120,6 @@ class BuildExt(_Base):
             super().build_extension(ext)  # type: ignore[misc]
         finally:
             _process.leave_turn(self)
-
-    def _batch(self) -> AbstractContextManager[None]:
-        """Where compilations of several extensions may be put off, if they may."""
-        from setuptools_isolated_build._compilation import compilers, flights
-
-        may_be_put_off = (
-            compilers.puts_off(self.compiler)
-            and is_setuptools(super().build_extensions)  # type: ignore[misc]
-            and is_setuptools(super().build_extension)  # type: ignore[misc]
-            and not getattr(self, "shlibs", None)
-            and not any(ext.optional for ext in self.extensions)
-        )
-        return flights.batch() if may_be_put_off else contextlib.nullcontext()
 
     def copy_extensions_to_source(self) -> None:
         """Put the extension modules beside the sources, under a lock.
@@ -161,3 +174,9 @@ class BuildExt(_Base):
         if self.force or not os.path.exists(target):
             return True
         return os.path.getmtime(source) > os.path.getmtime(target)
+
+
+def _is_compiled(compiler: Any, ext: Any) -> bool:
+    """Whether all sources are for the compiler, and none is generated first."""
+    known = tuple(getattr(compiler, "src_extensions", None) or ())
+    return all(str(source).endswith(known) for source in ext.sources or ())

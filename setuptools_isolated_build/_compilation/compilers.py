@@ -3,32 +3,44 @@
 Sources that are generated in build_temp (cffi, swig, Cython on request) are given to
 the compiler by their absolute path now, which debug information and ``__FILE__``
 repeat. The path is mapped to the one that they would have without us: ``build/temp.…``.
-And where there is a compiler cache, they go through it, each object in one build only.
+Where there is a compiler cache, they go through it, each object in one build only. And
+what is known to be compiled later is compiled while others are (`plan`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from setuptools_isolated_build._compilation import ccache, flights, known, programs
+from setuptools_isolated_build._compilation import (
+    at_once,
+    ccache,
+    flights,
+    jobs,
+    known,
+    programs,
+)
 from setuptools_isolated_build._compilation.cached import Compilation
-from setuptools_isolated_build._setuptools.distribution import is_setuptools
 from setuptools_isolated_build._setuptools.output import warn
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from setuptools_isolated_build._compilation.cached import Cache
+    from setuptools_isolated_build._compilation.captured import Captured
 
-__all__ = ["Place", "prepare", "puts_off"]
+__all__ = ["Place", "prepare"]
 
 _SECONDS = 60
 _CACHES = {"ccache", "sccache"}
-_PREPARED = "_isolated_build_prepared"  # in a compiler, also in its pickled copy
+
+
+def _unnoticed(_source: str) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 class Place(NamedTuple):
@@ -40,17 +52,19 @@ class Place(NamedTuple):
         cache: the compiler cache, if there is to be one.
         locks: where the locks of objects are, or None if they have no place.
         reading: called with a source's path: a context in which it is compiled.
+        size: how many compilers may run at once, or None for what the machine allows.
     """
 
-    private: str
-    in_tree: str
-    cache: Cache | None
-    locks: str | None
-    reading: Callable[[str], AbstractContextManager[None]]
+    private: str = ""
+    in_tree: str = ""
+    cache: Cache | None = None
+    locks: str | None = None
+    reading: Callable[[str], AbstractContextManager[None]] = _unnoticed
+    size: int | None = None
 
 
 def prepare(compiler: Any, place: Place) -> None:
-    """Let *compiler* map the path of the build tree, and use the compiler cache.
+    """Let *compiler* map the path of the build tree, use the cache, and all cores.
 
     The path with gcc 8, clang 10 and later. Only compilations whose arguments name it
     get the option, at their end: the flags of the interpreter, the project and the user
@@ -61,45 +75,45 @@ def prepare(compiler: Any, place: Place) -> None:
         place: where the build compiles.
     """
     is_unix = getattr(compiler, "compiler_type", None) == "unix"
-    if not is_unix or _PREPARED in vars(compiler):
+    if not is_unix or at_once.PREPARED in vars(compiler):
         return
-    setattr(compiler, _PREPARED, True)
-    # Partials, since compilers are pickled with the command that holds them.
-    compiler._compile = partial(_compile, compiler, compiler._compile, place)  # noqa: SLF001
-    if place.cache or programs.launcher(compiler.compiler_so) in _CACHES:
-        # Newer setuptools runs compilers by another name than older ones.
-        name = "call" if hasattr(compiler, "call") else "spawn"
-        setattr(compiler, name, partial(_call, getattr(compiler, name), place))
-        compiler.compile = partial(_compile_all, compiler, compiler.compile)
-        compiler.link = partial(_link, compiler.link)
-
-
-def puts_off(compiler: Any) -> bool:
-    """Whether compilations may be put off: nobody but setuptools has a part in them."""
-    method = getattr(compiler, "_compile", None)
-    return (
-        isinstance(method, partial)
-        and method.func is _compile
-        and is_setuptools(method.args[1])
-    )
+    setattr(compiler, at_once.PREPARED, place)
+    replaced: dict[str, Callable[..., Any]] = {
+        "_compile": _compile,
+        at_once.runner(compiler): _call,
+        "compile": _compile_all,
+        "link": jobs.link,
+        "create_static_lib": jobs.create_static_lib,
+        "mkpath": jobs.mkpath,
+    }
+    for name, function in replaced.items():
+        # Partials, since compilers are pickled with the command that holds them.
+        theirs = getattr(compiler, name)
+        setattr(compiler, name, partial(function, theirs, compiler, place))
 
 
 def _compile_all(
-    compiler: Any, wrapped: Callable[..., list[str]], *args: Any, **kwargs: Any
+    wrapped: Callable[..., list[str]],
+    compiler: Any,
+    _place: Place,
+    sources: list[str],
+    *args: Any,
+    **kwargs: Any,
 ) -> list[str]:
-    if not puts_off(compiler):
-        return wrapped(*args, **kwargs)
-    with flights.batch():
-        return wrapped(*args, **kwargs)
-
-
-def _link(wrapped: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    flights.link(partial(wrapped, *args, **kwargs))
+    """Compile the files of one extension or library."""
+    compile_them = partial(wrapped, sources, *args, **kwargs)
+    if jobs.walk() is not None and not at_once.is_known(compiler):
+        raise jobs.UnknownError
+    is_one = len(sources) == 1 and at_once.current() is None
+    if jobs.walk() is not None or is_one or not at_once.is_known(compiler):
+        return compile_them()
+    with at_once.ahead(compiler, [compile_them]):
+        return compile_them()
 
 
 def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
-    compiler: Any,
     wrapped: Callable[..., None],
+    compiler: Any,
     place: Place,
     obj: str,
     src: str,
@@ -116,23 +130,55 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
         and _accepts(tuple(compiler.compiler_so), option)
     ):
         extra_postargs = [*(extra_postargs or ()), option]
-    flights.compilation(
-        obj,
-        partial(_read, place, wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts),
-    )
+    compile_it = partial(wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts)
+    by_setuptools = partial(_read, place, src, compile_it)
+    walk, planned = jobs.walk(), at_once.current()
+    if walk is None and (planned is None or not at_once.is_known(compiler)):
+        by_setuptools()
+        return
+    command = jobs.asked(compile_it)
+    job = jobs.Job(obj, src, command, partial(_by_itself, place, src, command))
+    if walk is not None:
+        walk.jobs.append(job)
+    elif planned is not None:
+        planned.compile(job, by_setuptools)
 
 
-def _read(
-    place: Place, wrapped: Callable[..., None], obj: str, src: str, *args: Any
+def _read(place: Place, src: str, compile_it: Callable[[], object]) -> None:
+    with place.reading(src):
+        compile_it()
+
+
+def _by_itself(
+    place: Place, src: str, command: list[str], captured: Captured, seconds: float
 ) -> None:
     with place.reading(src):
-        wrapped(obj, src, *args)
+        _through_cache(captured.run, place, command, captured.warn, seconds)
 
 
 def _call(
-    wrapped: Callable[..., None], place: Place, command: list[str], **kwargs: Any
+    wrapped: Callable[..., None],
+    _compiler: Any,
+    place: Place,
+    command: list[str],
+    **kwargs: Any,
 ) -> None:
-    in_front = programs.launcher(command)
+    walk = jobs.walk()
+    if walk is None:
+        _through_cache(wrapped, place, command, warn, **kwargs)
+    else:
+        walk.commands.append(list(command))
+
+
+def _through_cache(
+    run: Callable[..., None],
+    place: Place,
+    command: list[str],
+    tell: Callable[[str], object],
+    seconds: float = flights.LONGEST,
+    **kwargs: Any,
+) -> None:
+    in_front = programs.launcher(command) if "-c" in command else ""
     cache = None if in_front else place.cache
     name = cache.name if cache else in_front
     env = {**os.environ, **(kwargs.get("env") or {})}
@@ -141,7 +187,7 @@ def _call(
         or name not in _CACHES
         or (cache and not known.is_known(command, env))
     ):
-        wrapped(command, **kwargs)
+        run(command, **kwargs)
         return
     asked, directory = list(command), ""
     if name == "ccache":
@@ -152,14 +198,13 @@ def _call(
     key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
     if cache:
         compilation = Compilation(command, asked, directory, place.private)
-        run = partial(cache.compile, wrapped, compilation, warn, **kwargs)
+        compile_it = partial(cache.compile, run, compilation, tell, **kwargs)
     elif directory:
-        run = partial(
-            wrapped, ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked], **kwargs
-        )
+        asked = ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked]
+        compile_it = partial(run, asked, **kwargs)
     else:
-        run = partial(wrapped, asked, **kwargs)
-    flights.alone(place.locks, key, run)
+        compile_it = partial(run, asked, **kwargs)
+    flights.alone(place.locks, key, compile_it, seconds)
 
 
 @functools.lru_cache(maxsize=100)

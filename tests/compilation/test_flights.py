@@ -39,18 +39,13 @@ def held(tmp_path):
         assert holder.wait(60) == 0
 
 
-def test_a_stopped_build(held, monkeypatch):
-    """Whoever has waited for long compiles it too."""
-    monkeypatch.setattr(flights, "_LONGEST", 0.1)
+def test_a_stopped_build(held):
+    """Whoever has waited for long compiles it too; whoever does not wait is told."""
     done = []
-    flights.alone(held, "a", lambda: done.append("alone"))
-    with flights.batch():
-        flights.compilation(
-            "a.o", lambda: flights.alone(held, "a", lambda: done.append("put off"))
-        )
-        flights.compilation("b.o", lambda: done.append("next"))
-        flights.link(lambda: done.append("link"))
-    assert done == ["alone", "next", "put off", "link"]
+    flights.alone(held, "a", lambda: done.append("late"), 0.1)
+    with pytest.raises(flights.InFlightError):
+        flights.alone(held, "a", lambda: done.append("never"), 0)
+    assert done == ["late"]
 
 
 def test_no_place_for_locks(tmp_path):
@@ -62,16 +57,15 @@ def test_no_place_for_locks(tmp_path):
 
 
 def test_failure(tmp_path):
-    """It ends the batch, and frees the lock."""
+    """It frees the lock."""
 
     def fail():
         raise ValueError
 
     done = []
-    with pytest.raises(ValueError), flights.batch():
-        flights.compilation("a.o", lambda: flights.alone(str(tmp_path), "a", fail))
-        done.append("never")
-    flights.alone(str(tmp_path), "a", lambda: done.append("next"))
+    with pytest.raises(ValueError):
+        flights.alone(str(tmp_path), "a", fail)
+    flights.alone(str(tmp_path), "a", lambda: done.append("next"), 0)
     assert done == ["next"]
 
 

@@ -1,0 +1,98 @@
+"""Which compilations may run at once, and with how many compilers.
+
+Only those of a compiler in which nobody but setuptools has a part: whoever wraps it may
+need the object when it returns, or change the compiler for a file and change it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable
+
+from setuptools_isolated_build._compilation import jobs
+from setuptools_isolated_build._setuptools.distribution import is_setuptools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from setuptools_isolated_build._compilation.compilers import Place
+    from setuptools_isolated_build._compilation.plan import Plan
+
+__all__ = ["PREPARED", "ahead", "current", "is_known", "runner"]
+
+# In a compiler, also in its pickled copy: where it compiles.
+PREPARED = "_isolated_build_prepared"
+_thread = threading.local()
+
+
+def current() -> Plan | None:
+    """Return the plan that this thread is in, if it is."""
+    plan: Plan | None = getattr(_thread, "plan", None)
+    return plan
+
+
+def is_known(compiler: Any) -> bool:
+    """Whether nobody but setuptools has a part in how *compiler* compiles."""
+    cls = type(compiler)
+    names = ("compile", "_compile", runner(compiler))
+    return (
+        PREPARED in vars(compiler)
+        and is_setuptools(cls)
+        and is_setuptools(compiler.detect_language)
+        and not getattr(compiler, "dry_run", False)
+        # In older releases it calls a function that somebody may have replaced.
+        and is_setuptools(cls.spawn.__globals__.get("spawn", cls.spawn))
+        and all(
+            isinstance(method, partial)
+            and method.func.__module__.startswith(f"{__package__}.")
+            and is_setuptools(method.args[0])
+            for method in (getattr(compiler, name, None) for name in names)
+        )
+    )
+
+
+def runner(compiler: Any) -> str:
+    """Return the name of the method that runs a compiler: it was changed in 84."""
+    return "call" if hasattr(compiler, "call") else "spawn"
+
+
+@contextlib.contextmanager
+def ahead(compiler: Any, parts: Iterable[Callable[[], object]]) -> Iterator[None]:
+    """Let several compilers run at once in the block, each at its turn at the latest.
+
+    Args:
+        compiler: a prepared one; with one that is not known, one after the other.
+        parts: what makes setuptools ask for each extension that is built in the block,
+            or for the files of one.
+    """
+    plan, is_new = current(), False
+    if plan is None and is_known(compiler):
+        plan, is_new = _new_plan(vars(compiler)[PREPARED]), True
+    if plan is None:
+        yield
+        return
+    try:
+        walk = jobs.collect(parts)
+        for directory in walk.directories:
+            compiler.mkpath(directory)
+        _thread.plan = plan
+        plan.add(walk.jobs)
+        yield
+    finally:
+        if is_new:
+            _thread.plan = None
+            plan.end()
+
+
+def _new_plan(place: Place) -> Plan | None:
+    # Imported by builds that compile more than one file.
+    from setuptools_isolated_build._compilation import limits, plan, pool
+
+    size = limits.of_this_process() if place.size is None else place.size
+    if size > 1:
+        return plan.Plan(size, pool.find(place.locks, size, os.environ))
+    # One compiler, but not one that waits for another build's.
+    return plan.Plan(size, None) if place.cache else None

@@ -1,0 +1,158 @@
+"""A command that runs beside others: what it says is kept, and said in one piece."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from functools import partial
+from typing import Any, Callable
+
+from setuptools_isolated_build._setuptools.output import tell, warn
+
+__all__ = ["Captured"]
+
+_STREAMS = (1, 2)  # what compilers write to
+
+
+class Captured:
+    """What the commands of one job have said, until it is passed on.
+
+    Attributes:
+        is_ended: whether it was ended, or will be before it runs something.
+    """
+
+    def __init__(self) -> None:
+        self._said: list[Callable[[], object]] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self.is_ended = False
+        self._lock = threading.Lock()
+
+    def run(
+        self, command: list[str], *, env: dict[str, str] | None = None, **kwargs: Any
+    ) -> None:
+        """Run *command* as setuptools' compilers do, but for what it says.
+
+        Raises:
+            subprocess.CalledProcessError: it fails.
+            OSError: it cannot be run.
+        """
+        self._said.append(partial(tell, subprocess.list2cmdline(command)))
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in _STREAMS]
+            if os.path.sameopenfile(*_STREAMS):
+                files[1] = files[0]
+            with self._lock:
+                if self.is_ended:
+                    raise subprocess.CalledProcessError(-signal.SIGTERM, command)
+                self._process = process = subprocess.Popen(  # noqa: S603  # theirs
+                    command,
+                    env=_with_target(env),
+                    stdout=files[0],
+                    stderr=files[1],
+                    **kwargs,
+                )
+            try:
+                _wait(process.pid)
+            except BaseException:  # Ctrl-C
+                self.end()
+                process.wait()
+                raise
+            with self._lock:
+                self._process = None
+            status = process.wait()
+            for number, file in dict(zip(_STREAMS, files)).items():
+                file.seek(0)
+                text = file.read()
+                if text:
+                    self._said.append(partial(_write, number, text))
+                file.truncate(0)
+        if status:
+            raise subprocess.CalledProcessError(status, command)
+
+    def warn(self, message: str) -> None:
+        """Say something of ours, in its turn."""
+        self._said.append(partial(warn, message))
+
+    def pass_on(self) -> None:
+        """Put what was said into the build's output, where it would have gone."""
+        for say in self._said:
+            say()
+
+    def end(self) -> None:
+        """End what runs, and run nothing more."""
+        with self._lock:
+            self.is_ended = True
+            if self._process is not None:
+                _end(self._process.pid)
+
+    def kill(self) -> None:
+        """End what has not ended by itself."""
+        with self._lock:
+            self.is_ended = True
+            if self._process is not None:
+                self._process.kill()
+
+
+def _write(number: int, text: bytes) -> None:
+    # After what Python has not written yet; by the descriptor, as a compiler does.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    with contextlib.suppress(OSError), open(number, "wb", closefd=False) as file:
+        file.write(text)
+
+
+def _wait(pid: int) -> None:
+    """Wait for the end of a child, and leave its number to it."""
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+if sys.platform == "darwin":
+
+    def _with_target(env: dict[str, str] | None) -> dict[str, str] | None:
+        """Return *env* with the version of macOS that Python was built for."""
+        from distutils.util import MACOSX_VERSION_VAR, get_macosx_target_ver
+
+        version = get_macosx_target_ver()
+        target = {MACOSX_VERSION_VAR: version} if version else {}
+        return {**(os.environ if env is None else env), **target}
+
+else:
+
+    def _with_target(env: dict[str, str] | None) -> dict[str, str] | None:
+        return env
+
+
+if sys.platform == "linux":
+
+    def _end(pid: int) -> None:
+        """End a process of ours and all that it has started.
+
+        A compiler's driver removes its temporary files, and leaves the compiler proper
+        to itself. While it is stopped nobody else gets its children's numbers.
+        """
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGSTOP)
+            for child in _children(pid):
+                _end(child)
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+
+    def _children(pid: int) -> list[int]:
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                return [int(word) for word in file.read().split()]
+        except OSError:
+            return []
+
+else:
+
+    def _end(pid: int) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGTERM)

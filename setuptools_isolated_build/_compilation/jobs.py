@@ -1,0 +1,231 @@
+"""What a build will compile: found out before, by letting setuptools ask for it.
+
+setuptools' own code is run once for this, with compilers that only note what they are
+asked for. Nothing is compiled, linked or said by that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from itertools import dropwhile
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from setuptools_isolated_build._compilation.captured import Captured
+
+__all__ = [
+    "Job",
+    "UnknownError",
+    "Walk",
+    "asked",
+    "collect",
+    "create_static_lib",
+    "link",
+    "mkpath",
+    "walk",
+]
+
+# Of gcc and clang: what has no effect but on the object, and on files named after it.
+_KNOWN = (
+    *("-D", "-U", "-I", "-O", "-W", "-f", "-g", "-m", "-std=", "-stdlib=", "-x"),
+    *("-c", "-o", "-w", "-pipe", "-pthread", "-ansi", "-pedantic", "-arch", "-target"),
+    *("-isystem", "-iquote", "-idirafter", "-include", "-isysroot", "--sysroot"),
+    *("-nostdinc", "-nostdlib", "-fPIC", "--param"),
+)
+_WITH_FILES = ("-Wa,", "-Wl,", "-Wp,", "-fdump", "-fopt-info", "-fprofile", "-fsave")
+_thread = threading.local()
+
+
+class UnknownError(Exception):
+    """What a compiler does is not known: it is not to be asked before its turn."""
+
+
+class Job:
+    """One compilation.
+
+    Attributes:
+        obj: the path of the object.
+        source: the path of what is compiled.
+        command: the compiler, its flags and its files.
+        compile: compiles it, with what it says captured, and with the seconds for
+            which it waits for another build that compiles it: see `flights.alone`.
+    """
+
+    def __init__(
+        self,
+        obj: str,
+        source: str,
+        command: list[str],
+        compile_it: Callable[[Captured, float], None],
+    ) -> None:
+        self.obj = obj
+        self.source = source
+        self.command = command
+        self.compile = compile_it
+
+    def equals(self, other: Job) -> bool:
+        """Whether both make the same object in the same way."""
+        return (self.obj, self.command) == (other.obj, other.command)
+
+    def is_known(self) -> bool:
+        """Whether it writes nothing that another compilation may write, too.
+
+        ``-save-temps`` and ``-MF`` name files of their own; what an unknown flag does
+        is unknown.
+        """
+        paths = {self.obj, self.source}
+        before = ""
+        for word in dropwhile(_is_program, self.command):
+            value = before in _KNOWN and not word.startswith("-")
+            known = word.startswith(_KNOWN) and not word.startswith(_WITH_FILES)
+            if not (known or value or word in paths):
+                return False
+            before = word
+        return True
+
+
+class Walk:
+    """What setuptools has asked for in a walk.
+
+    Attributes:
+        jobs: the compilations, in its order.
+        directories: those that it has made for the objects.
+        used: what its links read.
+        linked: what they write.
+        commands: what its compilers would run.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.directories: dict[str, None] = {}
+        self.used: list[str] = []
+        self.linked: list[str] = []
+        self.commands: list[list[str]] = []
+
+
+def walk() -> Walk | None:
+    """Return the walk that this thread is in, if it is."""
+    found: Walk | None = getattr(_thread, "walk", None)
+    return found
+
+
+def collect(parts: Iterable[Callable[[], object]]) -> Walk:
+    """Return what may be compiled before its turn: only the jobs that no other touches.
+
+    A job is left out if what comes before it reads or writes its object. Such jobs keep
+    setuptools' order.
+
+    Args:
+        parts: what makes setuptools ask for each extension, or for the files of one.
+    """
+    from distutils import log  # setuptools' own
+
+    found = Walk()
+    touched: set[str] = set()
+    threshold: Any = log.set_threshold(log.FATAL)
+    try:
+        for part in parts:
+            one = Walk()
+            with contextlib.suppress(Exception), _walking(one):
+                part()  # what fails here fails once more, in its turn
+            found.directories |= one.directories
+            linked = touched.intersection(map(_key, one.linked))
+            for job in one.jobs:
+                paths = {_key(job.obj), _key(job.source)}
+                if touched.isdisjoint(paths) and not linked and job.is_known():
+                    found.jobs.append(job)
+                touched.add(_key(job.obj))
+            touched.update(map(_key, (*one.linked, *one.used)))
+    finally:
+        log.set_threshold(threshold)
+    return found
+
+
+def asked(call: Callable[[], object]) -> list[str]:
+    """Return the command that *call*, setuptools' own, would run."""
+    one = Walk()
+    with _walking(one):
+        call()
+    (command,) = one.commands
+    return command
+
+
+def link(
+    wrapped: Callable[..., None],
+    _compiler: Any,
+    _place: object,
+    target_desc: str,
+    objects: list[str],
+    output_filename: str,
+    output_dir: str | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Link, or note in a walk what is linked."""
+    one = walk()
+    if one is None:
+        wrapped(target_desc, objects, output_filename, output_dir, *args, **kwargs)
+        return
+    one.used += objects
+    for argument in (*args, *kwargs.values()):
+        one.used += map(str, argument) if isinstance(argument, (list, tuple)) else ()
+    one.linked.append(os.path.join(output_dir or "", output_filename))
+
+
+def create_static_lib(
+    wrapped: Callable[..., None],
+    compiler: Any,
+    _place: object,
+    objects: list[str],
+    output_libname: str,
+    output_dir: str | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Make a static library, or note in a walk that it is made."""
+    one = walk()
+    if one is None:
+        wrapped(objects, output_libname, output_dir, *args, **kwargs)
+        return
+    one.used += objects
+    path = compiler.library_filename(output_libname, output_dir=output_dir or "")
+    one.linked.append(path)
+
+
+def mkpath(
+    wrapped: Callable[..., Any],
+    _compiler: Any,
+    _place: object,
+    name: str,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Make a directory, or note in a walk that it is made."""
+    one = walk()
+    if one is None:
+        return wrapped(name, *args, **kwargs)
+    one.directories[name] = None
+    return None
+
+
+@contextlib.contextmanager
+def _walking(one: Walk) -> Iterator[None]:
+    before = walk()
+    _thread.walk = one
+    try:
+        yield
+    finally:
+        _thread.walk = before
+
+
+def _is_program(word: str) -> bool:
+    return not word.startswith(("-", "@"))
+
+
+def _key(path: str) -> str:
+    # Two that differ in case only are one file on some systems.
+    return os.path.normpath(path).casefold()

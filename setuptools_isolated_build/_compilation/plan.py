@@ -1,0 +1,257 @@
+"""A build's compilations on several cores, and what setuptools makes on one.
+
+The build runs as setuptools runs it, in its own order: each extension is compiled and
+linked in its turn, and what fails, fails then. But what it will compile is known
+(`jobs`), and is compiled before its turn, by threads that wait for compilers. When its
+turn comes, what the compiler has said is passed on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Callable
+
+from setuptools_isolated_build._compilation import flights
+from setuptools_isolated_build._compilation.captured import Captured
+from setuptools_isolated_build._setuptools.output import tell, warn
+
+if TYPE_CHECKING:
+    from setuptools_isolated_build._compilation.jobs import Job
+    from setuptools_isolated_build._compilation.pool import Pool
+
+__all__ = ["Plan"]
+
+_LOOK = 0.02  # seconds between two looks for a token, or for another build's object
+_GRACE = 0.5  # seconds for a compiler to remove its temporary files
+
+
+class _Planned:
+    """A job of a plan, until it had its turn."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.captured: Captured | None = None  # while it runs, and when it is done
+        self.is_running = False
+        self.has_failed = False
+        self.first_asked = 0.0  # when another build was seen to compile it
+        self.asked = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody compiles it, nor has done so."""
+        return not (self.is_running or self.has_failed or self.captured)
+
+
+class Plan:
+    """What one thread of a build compiles before its turn.
+
+    Args:
+        size: how many compilers may run at once.
+        pool: where tokens are for those but the first; None if there is one only.
+    """
+
+    def __init__(self, size: int, pool: Pool | None) -> None:
+        self._size = size
+        self._pool = pool
+        self._changed = threading.Condition()
+        self._asking = threading.Lock()
+        self._planned: list[_Planned] = []  # those to come, in setuptools' order
+        self._made: dict[str, Job] = {}  # of each object, what has made it
+        self._threads: list[threading.Thread] = []
+        # What this plan's own thread waits for, and what it compiles meanwhile.
+        self._awaited: _Planned | None = None
+        self._meanwhile: Captured | None = None
+        self._is_paused = False
+        self._is_alone = False
+        self._is_ended = False
+
+    def add(self, jobs: list[Job]) -> None:
+        """Plan *jobs*, next in setuptools' order, but for those that are planned."""
+        with self._changed:
+            old = {planned.job.obj: planned for planned in self._planned}
+            new = []
+            for job in jobs:
+                found = old.get(job.obj)
+                if found is not None and found.job.equals(job):
+                    continue
+                if found is not None:  # of an extension that has failed
+                    self._drop(found)
+                made = self._made.get(job.obj)
+                if made is None or not made.equals(job):
+                    new.append(_Planned(job))
+            self._planned[:0] = new
+            self._changed.notify_all()
+        if self._pool is None:
+            return
+        for _ in range(min(self._size, len(self._planned)) - 1 - len(self._threads)):
+            thread = threading.Thread(target=self._work, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def compile(self, job: Job, by_setuptools: Callable[[], object]) -> None:
+        """Have *job* compiled, whose turn it is.
+
+        Args:
+            job: the job.
+            by_setuptools: compiles it as setuptools does.
+        """
+        found = [planned for planned in self._planned if planned.job.equals(job)]
+        if not found:
+            made = self._made.pop(job.obj, None)
+            if made is None or not made.equals(job) or not os.path.exists(job.obj):
+                by_setuptools()
+                return
+            tell(f"{job.obj}: made already, by the same command")
+            os.utime(job.obj)  # as a compiler would, for what looks at times
+            self._made[job.obj] = made
+            return
+        (planned,) = found
+        if not self._is_alone:
+            self._resume()
+        captured = self._finish(planned)
+        with self._changed:
+            self._planned.remove(planned)
+        if captured is None:
+            self._once_more(job, by_setuptools)
+        else:
+            captured.pass_on()
+        self._made[job.obj] = job
+
+    def end(self) -> None:
+        """End what still runs."""
+        self._is_ended = True
+        self._pause()
+        for thread in self._threads:
+            thread.join(_GRACE)
+        if self._pool is not None:
+            self._pool.close()
+
+    def _finish(self, planned: _Planned) -> Captured | None:
+        """Return what was said of *planned* when it is compiled, or None if it fails.
+
+        Meanwhile this thread compiles, too: it needs no token.
+        """
+        while True:
+            with self._changed:
+                if planned.has_failed:
+                    return None
+                if planned.captured is not None and not planned.is_running:
+                    return planned.captured
+                mine = planned if self._may_try(planned) else self._next()
+                if mine is None:
+                    self._changed.wait(_LOOK if planned.waits else None)
+                    continue
+                captured = self._claim(mine)
+                self._awaited, self._meanwhile = planned, captured
+            try:
+                self._run(mine, captured)
+            finally:
+                self._awaited = self._meanwhile = None
+
+    def _work(self) -> None:
+        while not self._is_ended:
+            with self._asking:  # one thread asks the pool, the others wait for that
+                give_back = self._token()
+            if give_back is None:
+                continue
+            try:
+                with self._changed:
+                    mine = self._next()
+                    captured = self._claim(mine) if mine is not None else None
+                if mine is not None and captured is not None:
+                    self._run(mine, captured)
+            finally:
+                give_back()
+
+    def _token(self) -> Callable[[], object] | None:
+        with self._changed:
+            while self._next() is None and not self._is_ended:
+                waits = any(planned.waits for planned in self._planned)
+                self._changed.wait(_LOOK if waits else None)
+        while not self._is_ended:
+            give_back = self._pool.acquire() if self._pool is not None else None
+            with self._changed:
+                if give_back is not None or self._next() is None:
+                    return give_back
+                self._changed.wait(_LOOK)
+        return None
+
+    def _next(self) -> _Planned | None:
+        if self._is_paused:
+            return None
+        return next(filter(self._may_try, self._planned), None)
+
+    def _may_try(self, planned: _Planned) -> bool:
+        return planned.waits and time.monotonic() - planned.asked > _LOOK
+
+    @staticmethod
+    def _claim(planned: _Planned) -> Captured:
+        planned.is_running = True
+        planned.captured = captured = Captured()
+        return captured
+
+    def _run(self, planned: _Planned, captured: Captured) -> None:
+        is_done = has_failed = False
+        try:
+            is_late = 0 < planned.first_asked < time.monotonic() - flights.LONGEST
+            planned.job.compile(captured, _LOOK if is_late else 0)
+            is_done = True
+        except flights.InFlightError:
+            planned.asked = time.monotonic()
+            planned.first_asked = planned.first_asked or planned.asked
+        except Exception:  # noqa: BLE001  # raised by setuptools, in its turn
+            has_failed = True
+        finally:
+            with self._changed:
+                planned.is_running = False
+                planned.captured = captured if is_done else None
+                # What was ended has not failed.
+                planned.has_failed = has_failed and not captured.is_ended
+                if planned.has_failed and planned is self._awaited and self._meanwhile:
+                    self._meanwhile.end()  # the error is not to wait for it
+                self._changed.notify_all()
+
+    def _once_more(self, job: Job, by_setuptools: Callable[[], object]) -> None:
+        """Compile what has failed by itself, as setuptools does.
+
+        Its error is then setuptools' own. And what was ended for want of memory, or
+        failed in another way because of the others, does not fail.
+        """
+        others = len(self._threads)
+        self._pause()
+        by_setuptools()
+        if self._threads:
+            warn(
+                f"{job.source}: failed beside up to {others} other compilers, and "
+                "compiles by itself; from here on one runs after the other"
+            )
+        self._is_alone = True
+
+    def _pause(self) -> None:
+        """Start nothing, end what runs, and wait for that."""
+        with self._changed:
+            self._is_paused = True
+            self._changed.notify_all()
+            for captured in self._running():
+                captured.end()
+            self._changed.wait_for(lambda: not self._running(), _GRACE)
+            for captured in self._running():
+                captured.kill()
+            self._changed.wait_for(lambda: not self._running())
+
+    def _running(self) -> list[Captured]:
+        found = [planned for planned in self._planned if planned.is_running]
+        return [planned.captured for planned in found if planned.captured is not None]
+
+    def _resume(self) -> None:
+        with self._changed:
+            self._is_paused = False
+            self._changed.notify_all()
+
+    def _drop(self, planned: _Planned) -> None:
+        if planned.is_running and planned.captured is not None:
+            planned.captured.end()
+            self._changed.wait_for(lambda: not planned.is_running)
+        self._planned.remove(planned)

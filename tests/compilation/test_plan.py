@@ -1,0 +1,272 @@
+"""Compilations at once: which of them, and what becomes of those that fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+
+import pytest
+from setuptools_isolated_build._compilation import flights, jobs, plan, pool
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
+
+SECONDS = 60  # to end a hang, not to measure
+
+
+@pytest.fixture
+def planned():
+    """A plan for two compilers."""
+    made = plan.Plan(2, pool.find(None, 2, {}))
+    yield made
+    made.end()
+
+
+def job(name, compile_it=lambda captured, seconds: None):
+    return jobs.Job(f"{name}.o", f"{name}.c", ["cc", name], compile_it)
+
+
+def forbidden():
+    raise AssertionError("setuptools compiles by itself")
+
+
+def test_at_once(planned):
+    """Two compilers meet; a third one waits for one of them."""
+    meet = threading.Barrier(2)
+    running, most = [], []
+
+    def compile_it(captured, seconds):
+        running.append(1)
+        most.append(len(running))
+        if len(most) <= 2:
+            meet.wait(SECONDS)
+        running.pop()
+
+    todo = [job(name, compile_it) for name in "abc"]
+    planned.add(todo)
+    for each in todo:
+        planned.compile(each, forbidden)
+    assert len(most) == 3
+    assert max(most) == 2
+
+
+def test_said_in_order(planned, capfd):
+    """Each says what it has to say in one piece, when it is its turn."""
+    second_is_done = threading.Event()
+
+    def first(captured, seconds):
+        captured.run(["sh", "-c", "echo 1a; echo 1b >&2"])
+        assert second_is_done.wait(SECONDS)
+        captured.run(["sh", "-c", "echo 1c; echo 1d >&2"])
+
+    def second(captured, seconds):
+        captured.run(["sh", "-c", "echo 2a; echo 2b >&2"])
+        second_is_done.set()
+
+    todo = [job("a", first), job("b", second)]
+    planned.add(todo)
+    said = []
+    for each in todo:
+        planned.compile(each, forbidden)
+        said.append(capfd.readouterr())
+    assert [
+        [line for line in text.out.splitlines() if len(line) == 2] for text in said
+    ] == [
+        ["1a", "1c"],
+        ["2a"],
+    ]
+    assert [text.err for text in said] == ["1b\n1d\n", "2b\n"]
+
+
+class CompilerError(Exception):
+    """Setuptools' own."""
+
+
+def test_the_first_error(planned):
+    """Whichever fails first, it is setuptools that raises, in its order; others end."""
+    both = threading.Barrier(2)
+    raised = threading.Event()
+    was_ended = []
+
+    def first(captured, seconds):
+        both.wait(SECONDS)
+        assert raised.wait(SECONDS)
+        raise ValueError
+
+    def second(captured, seconds):
+        both.wait(SECONDS)
+        raised.set()
+        raise ValueError
+
+    def third(captured, seconds):
+        started.set()
+        try:
+            captured.run(["sleep", str(SECONDS)])
+        except subprocess.CalledProcessError:
+            was_ended.append(True)
+            raise
+
+    started = threading.Event()
+    todo = [job("a", first), job("b", second), job("c", third)]
+
+    def fail():
+        assert was_ended or not started.is_set()
+        raise CompilerError
+
+    planned.add(todo)
+    with pytest.raises(CompilerError):
+        planned.compile(todo[0], fail)
+
+
+def test_an_optional_extension_fails(planned):
+    """What comes after it is compiled; what was ended because of it, once more."""
+    done = []
+
+    def fail(captured, seconds=0):
+        raise CompilerError
+
+    todo = [job("a", fail), *(job(x, lambda *_: done.append(1)) for x in "bcd")]
+    planned.add(todo)
+    with pytest.raises(CompilerError):
+        planned.compile(todo[0], lambda: fail(None))
+    for each in todo[1:]:
+        planned.compile(each, forbidden)
+    assert len(done) >= 3
+
+
+def test_for_want_of_memory(planned, monkeypatch):
+    """What fails beside others only is compiled, and then one after the other."""
+    running = []
+
+    def compile_it(captured, seconds):
+        running.append(threading.current_thread())
+
+    def fail(captured, seconds):
+        raise subprocess.CalledProcessError(-9, "cc")
+
+    said = []
+    monkeypatch.setattr(plan, "warn", said.append)
+    todo = [job("a", fail), *(job(name, compile_it) for name in "bcd")]
+    planned.add(todo[:2])
+    by_itself = []
+    planned.compile(todo[0], lambda: by_itself.append(1))
+    assert by_itself == [1]
+    assert said[0].startswith("a.c: failed beside up to 1 other compilers")
+    running.clear()
+    planned.add(todo[1:])
+    for each in todo[1:]:
+        planned.compile(each, forbidden)
+    assert set(running) <= {threading.current_thread()}
+
+
+def test_all_that_a_compiler_has_started(planned, tmp_path):
+    """A driver is ended with the compiler that it has started."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # What the shell has started holds the fifo open, until it is ended as well.
+    driver = ["sh", "-c", f'sh -c "echo started; exec sleep {SECONDS}" > {fifo}; true']
+    other = job("b", lambda captured, seconds: captured.run(driver))
+    planned.add([other, job("a")])
+    with open(fifo) as file:
+        assert file.readline() == "started\n"
+        planned.end()
+        assert file.read() == ""
+
+
+def test_another_builds_flight(planned, monkeypatch):
+    """It is put off; after a long time it is compiled nonetheless."""
+    done = []
+
+    def in_flight(captured, seconds):
+        if not seconds:
+            raise flights.InFlightError
+        done.append("a")
+
+    todo = [job("a", in_flight), job("b", lambda *_: done.append("b"))]
+    monkeypatch.setattr(flights, "LONGEST", 0.1)
+    planned.add(todo)
+    for each in todo:
+        planned.compile(each, forbidden)
+    assert done == ["b", "a"]
+
+
+def test_equal_jobs_are_done_once(planned, tmp_path, monkeypatch):
+    """Unless the object was made by another command since then."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.o").touch()
+    done = []
+    first, equal, third = (job("a", lambda *_: done.append("ahead")) for _ in "123")
+    third.command = ["cc", "-O2", "a"]
+    for each in (first, equal):
+        planned.add([each])
+        planned.compile(each, forbidden)
+    assert done == ["ahead"]
+    planned.compile(third, lambda: done.append("other"))
+    planned.compile(equal, lambda: done.append("again"))
+    assert done == ["ahead", "other", "again"]
+
+
+def walked(*parts):
+    """Return the objects that are compiled ahead in these parts, of jobs and links."""
+
+    def walk(part):
+        one = jobs.walk()
+        for item in part:
+            if isinstance(item, jobs.Job):
+                one.jobs.append(item)
+            else:
+                used, linked = item
+                one.used += used
+                one.linked += linked
+
+    found = jobs.collect([lambda part=part: walk(part) for part in parts])
+    return [each.obj for each in found.jobs]
+
+
+def test_objects_that_others_touch():
+    """Who comes second in setuptools' order is not compiled ahead."""
+    a, b, c = map(job, "abc")
+    assert walked([a, b, (["a.o", "b.o"], ["1.so"])], [c]) == ["a.o", "b.o", "c.o"]
+    assert walked([a, (["a.o"], ["1.so"])], [a, b]) == ["a.o", "b.o"]
+    assert walked([a, a]) == ["a.o"]
+    assert walked([a, job("A")]) == ["a.o"]  # one file on some systems
+    # Linked as an extra object, before it is compiled.
+    assert walked([a, (["a.o", "b.o"], ["1.so"])], [b, c]) == ["a.o", "c.o"]
+    # The one that is there decides about the other.
+    assert walked([a, (["a.o"], ["1.so"])], [b, (["b.o"], ["1.so"])]) == ["a.o"]
+    # A source that is made by an earlier link.
+    assert walked([a, (["a.o"], ["b.c"])], [b]) == ["a.o"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "known"),
+    [
+        ("-Wall -O2 -g -fPIC -DX=1 -Iinclude -std=c99 -march=native", True),
+        ("-isystem include -include x.h -arch arm64", True),
+        ("-save-temps", False),
+        ("-MF x.d", False),
+        ("-Wp,-MD,x.d", False),
+        ("-Wa,-a=x.lst", False),
+        ("-fdump-tree-all", False),
+        ("@file", False),
+        ("-Xsomething", False),
+    ],
+)
+def test_flags_of_which_the_effect_is_known(flags, known):
+    """Others may write files of their own, which two compilers would share."""
+    one = jobs.Job(
+        "a.o", "a.c", ["gcc", *flags.split(), "-c", "a.c", "-o", "a.o"], None
+    )
+    assert one.is_known() == known
+
+
+def test_what_fails_in_a_walk():
+    """It fails in its turn; what comes after it is not known."""
+
+    def fail():
+        jobs.walk().jobs.append(job("b"))
+        raise ValueError
+
+    found = jobs.collect([lambda: jobs.walk().jobs.append(job("a")), fail])
+    assert [each.obj for each in found.jobs] == ["a.o", "b.o"]
+    assert jobs.walk() is None
