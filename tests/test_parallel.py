@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import textwrap
 
@@ -55,6 +57,24 @@ COMPILER = (
 
 
 @pytest.fixture
+def at_four(tmp_path):
+    """The variables for builds that run up to four compilers at once.
+
+    They take their tokens from a make, since other tests use the machine's.
+    """
+    path = tmp_path / "jobserver"
+    os.mkfifo(path)
+    number = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    os.write(number, b"+++")
+    yield {
+        "SETUPTOOLS_ISOLATED_BUILD_JOBS": "4",
+        "MAKEFLAGS": f"-j4 --jobserver-auth=fifo:{path}",
+    }
+    assert len(os.read(number, 9)) == 3  # all were given back
+    os.close(number)
+
+
+@pytest.fixture
 def compiler(tmp_path):
     """The variables for builds whose compilers come to the meeting."""
     path = tmp_path / "compiler"
@@ -72,13 +92,12 @@ STATED = {
 
 @pytest.mark.parametrize("stated", ["setup.cfg", "a user's file", *STATED])
 def test_objects_of_one_name(
-    stated, project, plain, plugged, compiler, meeting, tmp_path
+    stated, project, plain, plugged, compiler, at_four, meeting, tmp_path
 ):
     """No compiler writes an object that the extension before it still needs."""
     source = project(FILES)
     expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
-    variables = {**compiler, **meeting.variables}
-    variables["SETUPTOOLS_ISOLATED_BUILD_JOBS"] = "4"
+    variables = {**compiler, **meeting.variables, **at_four}
     command = plugged.command("hook", source, tmp_path / "out")
     if stated == "setup.cfg":
         (source / "setup.cfg").write_text(PARALLEL["setup.cfg"])
@@ -137,3 +156,247 @@ def test_objects_of_one_name_without_the_plugin(
     built = modules(wheel)
     assert len(built) == len(NUMBERS)
     assert all(b"PyInit_fast3" in data for data in built.values())
+
+
+EXTENSIONS = """
+    from setuptools import Extension, setup
+    setup(name="n", version="1", packages=["p"], ext_modules=[
+        Extension(f"p.{name}", [f"p/{name}.c"], optional=name in OPTIONAL)
+        for name in ("a", "b", "c", "d")])
+    """
+ONE = """
+    #include <Python.h>
+    static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "NAME"};
+    static int nobody_calls_NAME(void) { return 0; }
+    PyMODINIT_FUNC PyInit_NAME(void) { return PyModule_Create(&m); }
+    """
+BROKEN = "#error broken NAME\n"
+
+
+def four(optional="", **broken):
+    """Return the files of a project of four extensions, each with a warning."""
+    files = {
+        f"p/{name}.c": broken.get(name, ONE).replace("NAME", name) for name in "abcd"
+    }
+    setup_py = EXTENSIONS.replace("OPTIONAL", repr(optional))
+    return {"setup.py": setup_py, "p/__init__.py": "", **files}
+
+
+def told(output, replaced):
+    """Return what compilers and setuptools say, with the names that differ replaced."""
+    for old, new in replaced.items():
+        output = output.replace(old, new)
+    # Older releases say which directories they make, and these are made before.
+    return [line for line in output.splitlines() if not line.startswith("creating ")]
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "built"),
+    [
+        (four(), 0, "abcd"),
+        (four(b=BROKEN, d=BROKEN), 1, "a"),
+        (four("b", b=BROKEN), 0, "acd"),
+    ],
+    ids=["warnings", "errors", "optional"],
+)
+def test_what_one_reads(
+    files, status, built, project, plain, plugged, at_four, tmp_path
+):
+    """Line by line what setuptools says: warnings in its order, and the first error."""
+    source = project(files)
+    said = []
+    for environment in (plain, plugged):
+        lib = tmp_path / environment.python.parent.parent.name
+        command = [str(environment.python), "setup.py", "build_ext"]
+        command += ["--build-temp=t", f"--build-lib={lib}"]
+        variables = {"CFLAGS": "-O1 -Wall", **at_four}
+        run = environment.start(command, source, variables)
+        prefix = environment.python.parent.parent
+        said.append(told(run.finish(), {str(lib): "LIB", str(prefix): "ENV"}))
+        assert run.status == status, said
+        assert "".join(sorted(p.name[0] for p in lib.rglob("*.so"))) == built
+        harness.shutil.rmtree(source / "t")
+    assert said[0] == said[1]
+    assert any("nobody_calls_a" in line for line in said[0])
+
+
+FAILING = """
+import os, sys
+done = os.environ["DONE"]
+if not os.path.exists(done) and "p/c.c" in arguments:
+    open(done, "w").close()
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_killed_for_want_of_memory(project, plain, plugged, at_four, tmp_path):
+    """It is compiled once more, by itself, and the output says so."""
+    source = project(four())
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    path = tmp_path / "gcc"
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\narguments = sys.argv[1:]\n{FAILING}\n"
+        "os.execv('/usr/bin/env', ['env', 'gcc', *arguments])\n"
+    )
+    path.chmod(0o755)
+    variables = {"CC": str(path), "LDSHARED": "gcc -shared", **at_four}
+    variables["DONE"] = str(tmp_path / "done")
+    run = plugged.start(
+        plugged.command("hook", source, tmp_path / "out"), source, variables
+    )
+    output = run.finish()
+    assert run.status == 0, output
+    assert "p/c.c: failed beside" in output
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert modules(wheel).keys() == modules(expected).keys()
+
+
+def running(path):
+    """Return how many processes run the compiler at *path*."""
+    command = ["ps", "-A", "-ww", "-o", "args"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return sum(f"{path} -" in line for line in done.stdout.splitlines())
+
+
+def test_ctrl_c(project, plugged, compiler, at_four, meeting, start):
+    """The build ends, and no compiler goes on."""
+    source = project(four())
+    run = start(plugged, source, "wheel", "out", {**compiler, **at_four})
+    assert {meeting.arrival() for _ in "abcd"} == set("abcd")
+    assert running(compiler["CC"]) == 4
+    os.kill(run.process.pid, signal.SIGINT)
+    output = run.finish(60)
+    assert run.status != 0
+    assert "KeyboardInterrupt" in output or "interrupted" in output
+    assert running(compiler["CC"]) == 0
+
+
+def test_ended_by_an_error(project, plugged, compiler, at_four, meeting, start):
+    """What is compiled ahead ends when a file before it has failed."""
+    source = project(four(a=BROKEN))
+    run = start(plugged, source, "wheel", "out", {**compiler, **at_four})
+    assert {meeting.arrival() for _ in "abcd"} == set("abcd")
+    meeting.let_go("a")
+    assert meeting.arrival() == "a"  # once more, by itself
+    assert running(compiler["CC"]) == 1
+    meeting.let_go("a")
+    output = run.finish(60)
+    assert run.status == 1
+    assert output.count("broken a") == 2  # the message, and the line that it shows
+
+
+# Where a project has a part in it.
+OWN = {
+    "build_extension": """
+from setuptools.command.build_ext import build_ext
+class own(build_ext):
+    def build_extension(self, ext):
+        super().build_extension(ext)
+        assert os.path.exists(self.get_ext_fullpath(ext.name))
+""",
+    "_compile": """
+from setuptools.command.build_ext import build_ext
+class own(build_ext):
+    def build_extensions(self):
+        theirs = self.compiler._compile
+        def compile_it(obj, *args):
+            theirs(obj, *args)
+            assert os.path.exists(obj)
+        self.compiler._compile = compile_it
+        super().build_extensions()
+""",
+    "compile": """
+from setuptools.command.build_ext import build_ext
+class own(build_ext):
+    def build_extensions(self):
+        theirs = self.compiler.compile
+        def compile_all(*args, **kwargs):
+            self.compiler.set_executables(compiler_so="gcc -O1 -DMORE")
+            try:
+                return theirs(*args, **kwargs)
+            finally:
+                self.compiler.set_executables(compiler_so="false")
+        self.compiler.compile = compile_all
+        super().build_extensions()
+""",
+    "spawn": """
+from distutils import ccompiler
+from setuptools.command.build_ext import build_ext
+runs = "call" if hasattr(ccompiler.CCompiler, "call") else "spawn"
+theirs = getattr(ccompiler.CCompiler, runs)
+def run(self, command, **kwargs):
+    theirs(self, command, **kwargs)
+    assert os.path.exists(command[command.index("-o") + 1])
+setattr(ccompiler.CCompiler, runs, run)
+own = build_ext
+""",
+}
+AT_ONCE = {"build_extension": 2, "_compile": 1, "compile": 1, "spawn": 1}
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_a_projects_own_part(
+    own, project, plain, plugged, compiler, at_four, meeting, tmp_path
+):
+    """Nothing is compiled ahead of what it does; parallel is right nonetheless."""
+    setup_py = textwrap.dedent(SETUP_PY).replace(
+        "setup(", "setup(cmdclass={'build_ext': own}, "
+    )
+    setup_py = setup_py.replace(
+        "import setup(cmdclass={'build_ext': own}, ", "import setup"
+    )
+    source = project({**FILES, "setup.py": "import os\n" + OWN[own] + setup_py})
+    expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
+    (source / "setup.cfg").write_text(PARALLEL["setup.cfg"])
+    run = plugged.start(
+        plugged.command("hook", source, tmp_path / "out"),
+        source,
+        {**compiler, **meeting.variables, **at_four},
+    )
+    with harness.many([run]):
+        for number in NUMBERS if own != "compile" else ():
+            left = ["module", "value"]
+            while left:
+                names = {meeting.arrival() for _ in range(AT_ONCE[own])}
+                assert names == {f"{number} {name}" for name in left[: AT_ONCE[own]]}
+                for name in names:
+                    meeting.let_go(name)
+                del left[: AT_ONCE[own]]
+        output = run.finish()
+    assert run.status == 0, output
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert wheel.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "variables", [{"MAX_JOBS": "1"}, {"SETUPTOOLS_ISOLATED_BUILD_JOBS": "1"}]
+)
+def test_one_at_a_time(variables, project, plugged, compiler, meeting, start):
+    """In setuptools' order, each one when the one before it is done and linked."""
+    source = project(four())
+    run = start(plugged, source, "wheel", "out", {**compiler, **variables})
+    for name in "abcd":
+        assert meeting.arrival() == name
+        meeting.let_go(name)
+    output = run.finish()
+    assert run.status == 0, output
+
+
+def test_builds_of_one_make(project, plugged, compiler, meeting, tmp_path, at_four):
+    """Each of two builds runs a compiler, and three more are shared."""
+    runs = []
+    for number in range(2):
+        source = project(four(), at=f"project-{number}")
+        command = plugged.command("hook", source, tmp_path / str(number))
+        variables = {**compiler, **meeting.variables, **at_four}
+        runs.append(plugged.start(command, source, variables))
+    with harness.many(runs):
+        first = [meeting.arrival() for _ in range(5)]
+        assert running(compiler["CC"]) == 5
+        for name in first:
+            meeting.let_go(name)
+        for _ in range(8 - len(first)):
+            meeting.let_go(meeting.arrival())
+        for run in runs:
+            output = run.finish()
+            assert run.status == 0, output
