@@ -364,6 +364,7 @@ def test_a_projects_own_part(
                 del left[: AT_ONCE[own]]
         output = run.finish()
     assert run.status == 0, output
+    assert ("parallel: one extension" in output) == (own == "build_extension")
     (wheel,) = (tmp_path / "out").glob("*.whl")
     assert wheel.read_bytes() == expected.read_bytes()
 

@@ -15,6 +15,7 @@ from setuptools_isolated_build._setuptools.distribution import (
     is_setuptools,
     source_dir,
 )
+from setuptools_isolated_build._setuptools.output import tell
 
 if TYPE_CHECKING:
     from setuptools import Command as _Base
@@ -70,10 +71,15 @@ class BuildExt(_Base):
         """
         theirs = super()._build_extensions_parallel  # type: ignore[misc]
         settings = _build.settings_for(self.distribution)
-        if settings is not None and is_setuptools(theirs):
-            self._build_extensions_serial()
-        else:
+        if settings is None or not is_setuptools(theirs):
             theirs()
+            return
+        if not is_setuptools(super().build_extension):  # type: ignore[misc]
+            tell(
+                "parallel: one extension after the other, and the files of each at "
+                "once, since the project has its own build_extension"
+            )
+        self._build_extensions_serial()
 
     def _build_extensions_serial(self) -> None:
         """Build one extension after the other, but let compilers run at once."""
