@@ -106,6 +106,12 @@ def overhead(session: nox.Session) -> None:
 
 
 @nox.session
+def cores(session: nox.Session) -> None:
+    """What compiling on all cores saves."""
+    session.run("python", "benchmarks/cores.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Builds at once, against what else one could do; writes the page in docs/."""
     session.install("matplotlib")

@@ -125,6 +125,33 @@ def c_extension(tree: Path, backend: str) -> None:
     _write_pyproject(tree, "c", backend)
 
 
+def extensions(tree: Path, backend: str, number: int = 24) -> None:
+    """Extension modules of one C file each."""
+    tree.joinpath("e").mkdir(parents=True)
+    tree.joinpath("e", "__init__.py").touch()
+    for one in range(number):
+        functions = "\n".join(
+            f"static PyObject *f{i}(PyObject *m, PyObject *o) {{ double s = {i};"
+            " for (int j = 0; j < 99; j++) s += j / (s + 1);"
+            " return PyFloat_FromDouble(s); }"
+            for i in range(10)
+        )
+        methods = "".join(f'{{"f{i}", f{i}, METH_NOARGS, 0}},' for i in range(10))
+        tree.joinpath("e", f"m{one}.c").write_text(
+            f"#include <Python.h>\n{functions}\n"
+            f"static PyMethodDef methods[] = {{{methods} {{0}}}};\n"
+            "static struct PyModuleDef m ="
+            f' {{PyModuleDef_HEAD_INIT, "m{one}", 0, -1, methods}};\n'
+            f"PyMODINIT_FUNC PyInit_m{one}(void) {{ return PyModule_Create(&m); }}\n"
+        )
+    tree.joinpath("setup.py").write_text(
+        "from setuptools import Extension, setup\n"
+        'setup(ext_modules=[Extension(f"e.m{n}", [f"e/m{n}.c"])'
+        f" for n in range({number})])\n"
+    )
+    _write_pyproject(tree, "e", backend)
+
+
 def _write_pyproject(tree: Path, name: str, backend: str) -> None:
     text = _PYPROJECT.format(name=name, backend=backend)
     tree.joinpath("pyproject.toml").write_text(text)

@@ -34,9 +34,10 @@ _KNOWN = (
     *("-D", "-U", "-I", "-O", "-W", "-f", "-g", "-m", "-std=", "-stdlib=", "-x"),
     *("-c", "-o", "-w", "-pipe", "-pthread", "-ansi", "-pedantic", "-arch", "-target"),
     *("-isystem", "-iquote", "-idirafter", "-include", "-isysroot", "--sysroot"),
-    *("-nostdinc", "-nostdlib", "-fPIC", "--param"),
+    *("-nostdinc", "-specs=", "--param", "-L", "-l"),
 )
-_WITH_FILES = ("-Wa,", "-Wl,", "-Wp,", "-fdump", "-fopt-info", "-fprofile", "-fsave")
+_WITH_FILES = ("-Wa,", "-Wp,", "-fdump", "-fopt-info", "-fprofile", "-fsave")
+_PREPROCESSED = ("-Wp,-D", "-Wp,-U")  # Linux distributions' flags
 _thread = threading.local()
 
 
@@ -81,7 +82,9 @@ class Job:
         before = ""
         for word in dropwhile(_is_program, self.command):
             value = before in _KNOWN and not word.startswith("-")
-            known = word.startswith(_KNOWN) and not word.startswith(_WITH_FILES)
+            known = word.startswith(_PREPROCESSED) or (
+                word.startswith(_KNOWN) and not word.startswith(_WITH_FILES)
+            )
             if not (known or value or word in paths):
                 return False
             before = word

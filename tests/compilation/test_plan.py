@@ -243,6 +243,7 @@ def test_objects_that_others_touch():
     [
         ("-Wall -O2 -g -fPIC -DX=1 -Iinclude -std=c99 -march=native", True),
         ("-isystem include -include x.h -arch arm64", True),
+        ("-Wp,-D_FORTIFY_SOURCE=2 -specs=/usr/lib/specs --param=x=4", True),
         ("-save-temps", False),
         ("-MF x.d", False),
         ("-Wp,-MD,x.d", False),
