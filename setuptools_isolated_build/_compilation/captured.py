@@ -17,6 +17,7 @@ from setuptools_isolated_build._setuptools.output import tell, warn
 __all__ = ["Captured"]
 
 _STREAMS = (1, 2)  # what compilers write to
+_LINGERING = 1.0  # seconds: a server that a compiler has started keeps the terminal
 
 
 class Captured:
@@ -42,37 +43,44 @@ class Captured:
             OSError: it cannot be run.
         """
         self._said.append(partial(tell, subprocess.list2cmdline(command)))
-        with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in _STREAMS]
-            if os.path.sameopenfile(*_STREAMS):
-                files[1] = files[0]
-            with self._lock:
-                if self.is_ended:
-                    raise subprocess.CalledProcessError(-signal.SIGTERM, command)
-                self._process = process = subprocess.Popen(  # noqa: S603  # theirs
-                    command,
-                    env=_with_target(env),
-                    stdout=files[0],
-                    stderr=files[1],
-                    **kwargs,
-                )
-            try:
-                _wait(process.pid)
-            except BaseException:  # Ctrl-C
-                self.end()
-                process.wait()
-                raise
-            with self._lock:
-                self._process = None
-            status = process.wait()
-            for number, file in dict(zip(_STREAMS, files)).items():
-                file.seek(0)
-                text = file.read()
-                if text:
-                    self._said.append(partial(_write, number, text))
-                file.truncate(0)
+        count = 1 if os.path.sameopenfile(*_STREAMS) else len(_STREAMS)
+        sinks = [_sink(number) for number in _STREAMS[:count]]
+        try:
+            status = self._run(command, env, sinks, kwargs)
+        finally:
+            said = [sink.text() for sink in sinks]
+        for number, text in zip(_STREAMS, said):
+            if text:
+                self._said.append(partial(_write, number, text))
         if status:
             raise subprocess.CalledProcessError(status, command)
+
+    def _run(
+        self,
+        command: list[str],
+        env: dict[str, str] | None,
+        sinks: list[_File | _Terminal],
+        kwargs: dict[str, Any],
+    ) -> int:
+        with self._lock:
+            if self.is_ended:
+                return -signal.SIGTERM
+            self._process = process = subprocess.Popen(  # noqa: S603  # theirs
+                command,
+                env=_with_target(env),
+                stdout=sinks[0].number,
+                stderr=sinks[-1].number,
+                **kwargs,
+            )
+        try:
+            _wait(process.pid)
+        except BaseException:  # Ctrl-C
+            self.end()
+            process.wait()
+            raise
+        with self._lock:
+            self._process = None
+        return process.wait()
 
     def warn(self, message: str) -> None:
         """Say something of ours, in its turn."""
@@ -96,6 +104,63 @@ class Captured:
             self.is_ended = True
             if self._process is not None:
                 self._process.kill()
+
+
+class _File:
+    """What is written to a file or a pipe."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()
+        self.number = self._file.fileno()
+
+    def text(self) -> bytes:
+        """Return what was written, when the command is done."""
+        with self._file as file:
+            file.seek(0)
+            return file.read()
+
+
+if os.name == "posix":
+    import fcntl
+    import termios
+
+    class _Terminal:
+        """A terminal of the same size: compilers write colours to terminals only."""
+
+        def __init__(self, like: int) -> None:
+            self._ours, self.number = os.openpty()
+            attributes = termios.tcgetattr(self.number)
+            attributes[1] &= ~termios.OPOST  # the real one does it
+            termios.tcsetattr(self.number, termios.TCSANOW, attributes)
+            size = fcntl.ioctl(like, termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(self.number, termios.TIOCSWINSZ, size)
+            self._parts: list[bytes] = []
+            # It has little room: somebody has to read while the compiler writes.
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+
+        def text(self) -> bytes:
+            os.close(self.number)
+            self._reader.join(_LINGERING)
+            if not self._reader.is_alive():
+                os.close(self._ours)
+            return b"".join(self._parts)
+
+        def _read(self) -> None:
+            with contextlib.suppress(OSError):  # Linux: nobody has it open any more
+                while part := os.read(self._ours, 1 << 16):
+                    self._parts.append(part)
+
+    def _sink(number: int) -> _File | _Terminal:
+        try:
+            return _Terminal(number) if os.isatty(number) else _File()
+        except (OSError, termios.error):  # all terminals are in use
+            return _File()
+
+else:
+
+    def _sink(number: int) -> _File:  # type: ignore[misc]  # noqa: ARG001
+        return _File()
 
 
 def _write(number: int, text: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -271,3 +272,23 @@ def test_what_fails_in_a_walk():
     found = jobs.collect([lambda: jobs.walk().jobs.append(job("a")), fail])
     assert [each.obj for each in found.jobs] == ["a.o", "b.o"]
     assert jobs.walk() is None
+
+
+def test_a_terminal():
+    """Compilers see a terminal where the build has one, as wide, and write no more."""
+    code = """
+from setuptools_isolated_build._compilation.captured import Captured
+captured = Captured()
+captured.run(["sh", "-c", "test -t 1 && test -t 2 && stty size <&2; echo said"])
+captured.pass_on()
+"""
+    ours, theirs = os.openpty()
+    subprocess.run(["stty", "rows", "7", "cols", "123"], stdin=theirs, check=True)
+    for file in (theirs, subprocess.PIPE):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=file, stderr=file, timeout=SECONDS)
+        assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == b"said"
+    assert os.read(ours, 1000).endswith(b"7 123\r\nsaid\r\n")
+    for number in (ours, theirs):
+        os.close(number)
