@@ -53,7 +53,7 @@ class Settings:
     verify: bool = True
     take_turns: bool | str = "auto"
     compiler_cache: str = "auto"
-    jobs: int | str = "auto"
+    jobs: float | str = "auto"
     build_dir: str | None = None
 
     def __init__(self, **stated: object) -> None:
@@ -106,9 +106,9 @@ def _count_from_text(text: str) -> object:
 
 
 def _is_count(value: object) -> bool:
-    if isinstance(value, int):
-        return not isinstance(value, bool) and 0 < value <= _MOST_JOBS
-    return value == "auto"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value == "auto"
+    return 1 <= value <= _MOST_JOBS and value % 1 == 0  # as JSON's integers
 
 
 def _one_of(*words: str) -> _Key:

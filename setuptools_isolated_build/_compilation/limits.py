@@ -16,7 +16,9 @@ _OF_ONE_COMPILER = 1 << 30  # bytes
 _CGROUPS = "sys/fs/cgroup"
 
 
-def stated(setting: int | str, command: Any, environ: Mapping[str, str]) -> int | None:
+def stated(
+    setting: float | str, command: Any, environ: Mapping[str, str]
+) -> int | None:
     """Return how many compilers are asked for, or None if nobody has said.
 
     The setting wins; then what the user says of `parallel`; then MAX_JOBS, which other
@@ -27,8 +29,8 @@ def stated(setting: int | str, command: Any, environ: Mapping[str, str]) -> int 
         command: ``build_ext`` or ``build_clib``.
         environ: the environment.
     """
-    if isinstance(setting, int):
-        return setting
+    if not isinstance(setting, str):
+        return int(setting)
     # Of ``build``, from which build_ext takes it; build_clib has none of its own.
     owners = [command, command.get_finalized_command("build")]
     parallel = next(filter(None, (getattr(o, "parallel", None) for o in owners)), None)
