@@ -218,7 +218,7 @@ def built(environment, source, out):
     run = environment.start(environment.command("hook", source, out), source)
     output = run.finish()
     assert run.status == 0, output
-    lines = [line for line in output.splitlines() if line.startswith("built ")]
+    lines = [line for line in output.splitlines() if line.startswith("built p/")]
     assert len(lines) >= len(FILES)
     return lines
 

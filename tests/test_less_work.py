@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from zipfile import ZipFile
 
 import harness
 import pytest
@@ -86,7 +87,7 @@ def test_without_source_date_epoch(looking_project, plain, plugged, tmp_path):
     times = []
     for name, environment in (("plain", plain), ("plugged", plugged)):
         wheel = environment.build(source, tmp_path / name)
-        with harness.ZipFile(wheel) as archive:
+        with ZipFile(wheel) as archive:
             members = [i for i in archive.infolist() if i.filename.startswith("p/")]
             times.append([(member.filename, member.date_time) for member in members])
     assert times[0] == times[1]
