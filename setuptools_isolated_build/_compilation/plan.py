@@ -38,6 +38,14 @@ class _Planned:
         self.first_asked = 0.0  # when another build was seen to compile it
         self.asked = 0.0
 
+    def claim(self) -> Captured:
+        self.is_running = True
+        self.captured = captured = Captured()
+        return captured
+
+    def has_stopped(self) -> bool:
+        return not self.is_running
+
     @property
     def waits(self) -> bool:
         """Whether nobody compiles it, nor has done so."""
@@ -77,7 +85,10 @@ class Plan:
                 if found is not None and found.job.equals(job):
                     continue
                 if found is not None:  # of an extension that has failed
-                    self._drop(found)
+                    if found.is_running and found.captured is not None:
+                        found.captured.end()
+                        self._changed.wait_for(found.has_stopped)
+                    self._planned.remove(found)
                 made = self._made.get(job.obj)
                 if made is None or not made.equals(job):
                     new.append(_Planned(job))
@@ -91,12 +102,7 @@ class Plan:
             thread.start()
 
     def compile(self, job: Job, by_setuptools: Callable[[], object]) -> None:
-        """Have *job* compiled, whose turn it is.
-
-        Args:
-            job: the job.
-            by_setuptools: compiles it as setuptools does.
-        """
+        """Have *job* compiled, whose turn it is; *by_setuptools* does so without us."""
         found = [planned for planned in self._planned if planned.job.equals(job)]
         if not found:
             made = self._made.pop(job.obj, None)
@@ -109,7 +115,9 @@ class Plan:
             return
         (planned,) = found
         if not self._is_alone:
-            self._resume()
+            with self._changed:
+                self._is_paused = False
+                self._changed.notify_all()
         captured = self._finish(planned)
         with self._changed:
             self._planned.remove(planned)
@@ -143,7 +151,7 @@ class Plan:
                 if mine is None:
                     self._changed.wait(_LOOK if planned.waits else None)
                     continue
-                captured = self._claim(mine)
+                captured = mine.claim()
                 self._awaited, self._meanwhile = planned, captured
             try:
                 self._run(mine, captured)
@@ -159,7 +167,7 @@ class Plan:
             try:
                 with self._changed:
                     mine = self._next()
-                    captured = self._claim(mine) if mine is not None else None
+                    captured = mine.claim() if mine is not None else None
                 if mine is not None and captured is not None:
                     self._run(mine, captured)
             finally:
@@ -185,12 +193,6 @@ class Plan:
 
     def _may_try(self, planned: _Planned) -> bool:
         return planned.waits and time.monotonic() - planned.asked > _LOOK
-
-    @staticmethod
-    def _claim(planned: _Planned) -> Captured:
-        planned.is_running = True
-        planned.captured = captured = Captured()
-        return captured
 
     def _run(self, planned: _Planned, captured: Captured) -> None:
         is_done = has_failed = False
@@ -242,16 +244,4 @@ class Plan:
             self._changed.wait_for(lambda: not self._running())
 
     def _running(self) -> list[Captured]:
-        found = [planned for planned in self._planned if planned.is_running]
-        return [planned.captured for planned in found if planned.captured is not None]
-
-    def _resume(self) -> None:
-        with self._changed:
-            self._is_paused = False
-            self._changed.notify_all()
-
-    def _drop(self, planned: _Planned) -> None:
-        if planned.is_running and planned.captured is not None:
-            planned.captured.end()
-            self._changed.wait_for(lambda: not planned.is_running)
-        self._planned.remove(planned)
+        return [p.captured for p in self._planned if p.is_running and p.captured]
