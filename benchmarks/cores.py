@@ -22,9 +22,8 @@ from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "examples")]
+sys.path[:0] = [str(REPOSITORY / "tests")]
 
-import demo
 import harness
 import overhead
 import projects
@@ -86,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     with projects.place("cores-") as name:
         place = Path(name).resolve()
-        environments = demo.prepare(place, "")
+        environments = harness.prepare(place, "")
         for each in options.measure or MEASURES:
             measure(each, place, environments, options.pairs)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

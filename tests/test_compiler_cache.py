@@ -466,6 +466,7 @@ def test_whatever_changes(
 
     variables = become(before)
     held = {**meeting.variables, "WHO": "first", "MEETING_ONCE": str(once)}
+    held["SETUPTOOLS_ISOLATED_BUILD_JOBS"] = "1"
     first = start(tmp_path / "first", variables | held)
     with harness.many([first]):
         assert meeting.arrival() == "first one"
