@@ -28,7 +28,7 @@ __all__ = ["Cache", "Compilation"]
 _GUARD = "setuptools-isolated-build-guard"
 _TICK = 0.002  # seconds: file systems stamp by a clock that ticks every few of these
 _MOST_TICKS = 50
-_broken: set[str] = set()
+_broken: dict[str, object] = {}  # programs, each with who has seen it first
 
 
 class Compilation(NamedTuple):
@@ -110,7 +110,9 @@ class Cache(NamedTuple):
     ) -> None:
         tell(f"once more without {self.program}, in case it is what has failed")
         run(command, **kwargs)
-        _broken.add(self.program)
+        me = object()
+        if _broken.setdefault(self.program, me) is not me:
+            return  # a compilation beside this one has said it
         tell(f"{self.program} fails where the compiler does not: on without it")
 
     def _ask(
