@@ -203,7 +203,7 @@ def try_tests(version: str, steps: list[str], place: Path) -> bool:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("step", nargs="*", choices=[*STEPS, []], default=list(STEPS))
+    parser.add_argument("step", nargs="*", choices=[*STEPS, []])
     parser.add_argument("--release", default=RELEASE, help='or "newest"')
     options = parser.parse_args(arguments)
     steps = options.step or STEPS
