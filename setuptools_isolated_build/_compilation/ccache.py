@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "arguments_inside",
+    "ask",
     "be_exact",
     "configuration",
     "prefix_map",
@@ -127,9 +128,16 @@ def arguments_inside(
 @lru_cache(maxsize=100)
 def configuration(program: str) -> dict[str, str]:
     """Return what the user's configuration of ccache and CCACHE_* say."""
+    said = ask(program, "--show-config")  # nothing if it will not compile either
+    lines = (line.partition(") ")[2] for line in said)
+    return {key: value for key, _, value in (line.partition(" = ") for line in lines)}
+
+
+def ask(program: str, option: str) -> list[str]:
+    """Return the lines in which ccache answers *option*; none if it fails."""
     try:
         done = subprocess.run(  # noqa: S603  # what the compilations go through
-            [program, "--show-config"],
+            [program, option],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -137,9 +145,8 @@ def configuration(program: str) -> dict[str, str]:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return {}  # it will not compile either
-    lines = (line.partition(") ")[2] for line in done.stdout.splitlines())
-    return {key: value for key, _, value in (line.partition(" = ") for line in lines)}
+        return []
+    return done.stdout.splitlines()
 
 
 def be_exact(env: dict[str, str], stated: dict[str, str]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Callable
+
+from setuptools_isolated_build._compilation import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,15 +30,6 @@ __all__ = [
     "walk",
 ]
 
-# Of gcc and clang: what has no effect but on the object, and on files named after it.
-_KNOWN = (
-    *("-D", "-U", "-I", "-O", "-W", "-f", "-g", "-m", "-std=", "-stdlib=", "-x"),
-    *("-c", "-o", "-w", "-pipe", "-pthread", "-ansi", "-pedantic", "-arch", "-target"),
-    *("-isystem", "-iquote", "-idirafter", "-include", "-isysroot", "--sysroot"),
-    *("-nostdinc", "-specs=", "--param", "-L", "-l"),
-)
-_WITH_FILES = ("-Wa,", "-Wp,", "-fdump", "-fopt-info", "-fprofile", "-fsave")
-_PREPROCESSED = ("-Wp,-D", "-Wp,-U")  # Linux distributions' flags
 _thread = threading.local()
 
 
@@ -72,23 +64,9 @@ class Job:
         """Whether both make the same object in the same way."""
         return (self.obj, self.command) == (other.obj, other.command)
 
-    def is_known(self) -> bool:
-        """Whether it writes nothing that another compilation may write, too.
-
-        ``-save-temps`` and ``-MF`` name files of their own; what an unknown flag does
-        is unknown.
-        """
-        paths = {self.obj, self.source}
-        before = ""
-        for word in dropwhile(_is_program, self.command):
-            value = before in _KNOWN and not word.startswith("-")
-            known = word.startswith(_PREPROCESSED) or (
-                word.startswith(_KNOWN) and not word.startswith(_WITH_FILES)
-            )
-            if not (known or value or word in paths):
-                return False
-            before = word
-        return True
+    def writes_only_its_object(self) -> bool:
+        """Whether it writes nothing that another compilation may write, too."""
+        return known.writes_only_its_object(self.command, {self.obj, self.source})
 
 
 class Walk:
@@ -139,7 +117,8 @@ def collect(parts: Iterable[Callable[[], object]]) -> Walk:
             linked = touched.intersection(map(_key, one.linked))
             for job in one.jobs:
                 paths = {_key(job.obj), _key(job.source)}
-                if touched.isdisjoint(paths) and not linked and job.is_known():
+                is_free = touched.isdisjoint(paths) and not linked
+                if is_free and job.writes_only_its_object():
                     found.jobs.append(job)
                 touched.add(_key(job.obj))
             touched.update(map(_key, (*one.linked, *one.used)))
@@ -223,10 +202,6 @@ def _walking(one: Walk) -> Iterator[None]:
         yield
     finally:
         _thread.walk = before
-
-
-def _is_program(word: str) -> bool:
-    return not word.startswith(("-", "@"))
 
 
 def _key(path: str) -> str:

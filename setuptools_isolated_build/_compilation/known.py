@@ -4,6 +4,8 @@ That is: the preprocessed text, the contents of each file in it, the arguments, 
 compiler, and the variables in `variables`. A compilation is one of these only if all of
 it is known here. What is not known goes to the compiler directly, which is slower and
 nothing worse. So a flag may be left out, and may not be put in without a reason.
+
+And which compilations write nothing but their object: these may run beside each other.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import functools
 import os
 import re
 import shutil
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["is_known", "variables"]
+__all__ = ["is_known", "variables", "writes_only_its_object"]
 
 # Languages whose preprocessor lists all files that are read, apart from those that the
 # assembler reads (`inputs`). An ``.S`` is left out: it is all assembler.
@@ -87,13 +90,21 @@ _INSTRUCTIONS = set(
     omit-leaf-frame-pointer stackrealign thumb arm
     """.split()  # noqa: SIM905  # as one reads it
 )
+# What these change is what is read, or for which machine: a cache may not see it, but
+# none of them writes a file. With ``-specs=`` distributions build all that they have,
+# several files at once.
+_READING = (
+    *("-include", "-imacros", "-isysroot", "--sysroot", "-nostdinc", "-stdlib="),
+    *("-target", "--target=", "--param", "-specs=", "-x", "-L", "-l"),
+)
+_READING_WITH_VALUE = {"-include", "-imacros", "--sysroot", "-target", "--param", "-x"}
 _LOCAL = "native"  # the processor of this machine; others may share the cache
 # What is written down in place of a path: ccache hashes the directory as it is mapped.
 _MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
-# Not warnings, which can only make it fail, but arguments for other programs; and those
-# of them, for the preprocessor, that are macros.
+# Not warnings, which can only make it fail, but arguments for other programs. Those for
+# the preprocessor may be macros only: Linux distributions' flags.
 _FOR_OTHERS = ("-Wa,", "-Wl,", "-Wp,")
-_MACROS = ("-Wp,-D", "-Wp,-U")
+_FOR_PREPROCESSOR, _MACROS = "-Wp,", ("-D", "-U")
 
 # What gcc and clang are documented to read, and what the linker's stub on macOS does.
 # ccache hashes some of it; the rest may be of clang only.
@@ -131,6 +142,32 @@ def is_known(command: list[str], env: Mapping[str, str]) -> bool:
     )
 
 
+def writes_only_its_object(command: list[str], paths: set[str]) -> bool:
+    """Whether *command* writes nothing that another compilation may write, too.
+
+    What is named after the object counts as a part of it. ``-save-temps`` and ``-MF``
+    name files of their own, a plugin and modules may do anything: what is not known
+    does not run beside others.
+
+    Args:
+        command: the compiler, behind a wrapper or not, its flags and its files.
+        paths: the source and the object.
+    """
+    before = ""
+    for argument in dropwhile(_is_program, command):
+        if before:
+            before = ""  # the value of the flag before it
+        elif argument in _WITH_VALUE | _READING_WITH_VALUE:
+            before = argument
+        elif argument not in paths and not (
+            argument.startswith((*_SEARCHING, *_READING))
+            or argument.partition("=")[0] in _VALUES
+            or _is_known_flag(argument)
+        ):
+            return False
+    return True
+
+
 def variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     """Return what compilers may read of *env*, and where their assembler is."""
     for name in sorted(env):
@@ -142,10 +179,14 @@ def variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         yield "as", f"{found.st_size} {found.st_mtime_ns}"
 
 
+def _is_program(word: str) -> bool:
+    return not word.startswith(("-", "@"))
+
+
 def _is_known_flag(flag: str) -> bool:
     name, is_valued, value = flag.partition("=")
-    if flag.startswith(_MACROS):
-        return flag.count(",") == 1
+    if flag.startswith(_FOR_PREPROCESSOR):
+        return all(part.startswith(_MACROS) for part in flag.split(",")[1:])
     if flag.startswith("-W"):
         return not flag.startswith(_FOR_OTHERS)
     if is_valued:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
-from setuptools_isolated_build._compilation import programs
+from setuptools_isolated_build._compilation import ccache, programs
 
 if TYPE_CHECKING:
     from setuptools_isolated_build._settings import Settings
 
 __all__ = ["Cache", "find"]
-
-_SECONDS = 60
 
 
 class Cache(NamedTuple):
@@ -44,16 +41,6 @@ def find(settings: Settings) -> Cache | None:
 
 
 def _counters(program: str) -> dict[str, int] | None:
-    try:
-        done = subprocess.run(  # noqa: S603  # what the compilations go through
-            [program, "--print-stats"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    fields = (line.split("\t") for line in done.stdout.splitlines())
-    return {name: int(count) for name, count, *_ in fields if count.isdigit()}
+    fields = [line.split("\t") for line in ccache.ask(program, "--print-stats")]
+    found = {name: int(count) for name, count, *_ in fields if count.isdigit()}
+    return found or None  # it fails, or is too old to say
