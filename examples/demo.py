@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import harness
 
-# About two minutes on two cores.
+# Less than two minutes on two idle cores.
 SHORT = ["--rounds=2", "--no-ccache", "--report=builds-at-once.html"]
 
 

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 _SHOWN = 12  # letters of a type or mode
+_EMPTY = "empty"
 
 Entry = tuple[object, ...]
 
@@ -76,9 +77,11 @@ def contents(path: Path) -> list[Entry]:
 def differences(
     expected: Path, actual: Path, passed_over: frozenset[str] = frozenset()
 ) -> list[Difference]:
-    """Say how *actual* differs from *expected*, but for the members *passed_over*.
+    """Say how *actual* differs from *expected*.
 
-    Both are archives or directories. An archive that cannot be read is one difference.
+    Both are archives or directories. Of the members *passed_over*, which vary by
+    themselves, only whether they are empty. An archive that cannot be read is one
+    difference.
     """
     if not expected.is_dir() and expected.read_bytes() == actual.read_bytes():
         return []
@@ -93,10 +96,9 @@ def differences(
     found = []
     for entry in theirs:
         name = str(entry[0])
-        if name in passed_over:
-            continue
         what = _difference(entry, by_name[name]) if name in by_name else "missing"
-        if what:
+        # Of what is another one each time it can still be told that there is nothing.
+        if what and (name not in passed_over or what == _EMPTY):
             found.append(Difference(name, what))
     known = {str(entry[0]) for entry in theirs}
     found += [
@@ -158,7 +160,7 @@ def _difference(expected: Entry, actual: Entry) -> str:
     if was == now or not isinstance(was, bytes) or not isinstance(now, bytes):
         return "" if was == now else "of another type"
     if not now:
-        return "empty"
+        return _EMPTY
     if was.startswith(now):
         return f"cut off ({len(now)} of {len(was)} bytes)"
     return f"other contents ({len(now)} bytes, not {len(was)})"

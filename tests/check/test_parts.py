@@ -35,6 +35,17 @@ def test_differences(tmp_path, made, said):
     assert archives.differences(paths[0], paths[0]) == []
 
 
+@pytest.mark.parametrize(("text", "said"), [("other", []), ("", ["a: empty"])])
+def test_a_member_that_varies(tmp_path, text, said):
+    """Its contents are another one each time, but never nothing."""
+    paths = tmp_path / "expected.whl", tmp_path / "made.whl"
+    for path, contents in zip(paths, ("text", text)):
+        with ZipFile(path, "w") as archive:
+            archive.writestr("a", contents)
+    found = archives.differences(*paths, frozenset({"a"}))
+    assert [str(item) for item in found] == said
+
+
 def test_an_unreadable_archive(tmp_path):
     expected, made = tmp_path / "e.whl", tmp_path / "m.whl"
     with ZipFile(expected, "w") as archive:
