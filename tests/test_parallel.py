@@ -258,10 +258,40 @@ def running(path):
     return sum(f"{path} -" in line for line in done.stdout.splitlines())
 
 
-def test_ctrl_c(project, plugged, compiler, at_four, meeting, start):
+# Starts the compiler proper, and waits for it, as gcc does.
+DRIVER = """\
+#!{python}
+import subprocess, sys
+sys.exit(subprocess.call([{compiler!r}, *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    "has_driver",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(
+                sys.platform != "linux", reason="elsewhere children are not found"
+            ),
+        ),
+    ],
+    ids=["compiler", "driver"],
+)
+def test_ctrl_c(
+    has_driver, project, plugged, compiler, at_four, meeting, start, tmp_path
+):
     """The build ends, and no compiler goes on."""
     source = project(four())
-    run = start(plugged, source, "wheel", "out", {**compiler, **at_four})
+    variables = {**compiler, **at_four}
+    if has_driver:
+        driver = tmp_path / "driver"
+        text = DRIVER.format(python=sys.executable, compiler=compiler["CC"])
+        driver.write_text(text)
+        driver.chmod(0o755)
+        variables["CC"] = str(driver)
+    run = start(plugged, source, "wheel", "out", variables)
     assert {meeting.arrival() for _ in "abcd"} == set("abcd")
     assert running(compiler["CC"]) == 4
     os.kill(run.process.pid, signal.SIGINT)
