@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from holding import hold
@@ -17,6 +20,17 @@ NAMES = {
     "source-0123456789abcdef-0a1b2c3d4e5f.build": "build",
     "object-0123456789abcdef.lock": "object",
 }
+
+# A build that is killed, and leaves a child, which has its lock by the fork.
+KILLED = """
+import os, signal, sys
+from setuptools_isolated_build._locks import neighbours
+neighbours.enter(*sys.argv[1:], set(), 60, print, what="killed", began=5)
+if os.fork() == 0:
+    sys.stdin.readline()
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,6 +48,18 @@ def test_held_and_left(name, root):
     assert not left.is_held
     assert [lock.path for lock in locks.remove(root)] == [left.path] == [path]
     assert os.listdir(root) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not tell who is alive")
+def test_a_child_of_a_killed_build(root, tmp_path):
+    """It may live for days; that build has ended all the same."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path), root]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as killed:
+        assert killed.wait(60) == -signal.SIGKILL
+        (left,) = locks.find(root)
+        assert (left.kind, left.is_held, left.holder.what) == ("build", False, "killed")
+        assert [lock.path for lock in locks.remove(root)] == [left.path]
+        assert os.listdir(root) == []
 
 
 def test_a_publish_lock_stays(root):
