@@ -29,6 +29,7 @@ __all__ = [
 
 RUNNING, OK, FAILED, WRONG = "running", "ok", "failed", "wrong"
 _REPEATED = re.compile(r"^(.+?): (?:another build was writing it|a build that begins)")
+_NAMED = 3
 _SHARED = "shared with other builds"
 _RANDOM = re.compile(r"tree-[0-9a-z]+|tmp[0-9a-z_]{8}|\.tmp-[0-9a-z_]+|0x[0-9a-f]+")
 
@@ -124,7 +125,7 @@ class Half:
         bad = [f"{count.failed} failed"] if count.failed else []
         bad += [f"{count.wrong} had wrong contents"] if count.wrong else []
         if not bad:
-            return f"{len(self.left)} files were left in the tree"
+            return f"left in the tree: {', '.join(sorted(self.left)[:_NAMED])}"
         return f"of {count.total} builds {' and '.join(bad)}"
 
     @property

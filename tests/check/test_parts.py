@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import harness
 import pytest
-from _check import archives, copies, errors
+from _check import archives, copies, errors, frontends, results
 
 pytestmark = pytest.mark.any_setuptools
 
@@ -54,6 +54,16 @@ def test_an_unreadable_archive(tmp_path):
     (found,) = archives.differences(expected, made)
     assert found.member == "m.whl"
     assert "cannot be read" in found.what
+
+
+def test_what_is_left_in_the_tree(tmp_path):
+    """Builds that end well and leave something are not right."""
+    way = frontends.Way("hooks", "wheel")
+    build = results.Build(way, "python", 1, tmp_path, tmp_path, verdict=results.OK)
+    assert results.Half("with", [build]).is_right
+    half = results.Half("with", [build], {"build/lib/m.py"})
+    assert not half.is_right
+    assert half.headline == "left in the tree: build/lib/m.py"
 
 
 @pytest.mark.parametrize(
