@@ -276,6 +276,30 @@ def test_hanging_build(project, check, meeting):
     assert "not done in 1 s; see --timeout" in done.stderr
 
 
+TWICE = """
+import os, signal
+from setuptools_isolated_build._check import place
+with place.open_place(is_kept=False, say=print):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("cleaned up")
+"""
+
+
+def test_a_second_signal(checker, tmpdir_of_builds):
+    """It comes while the first one's clean-up goes on, and does not end that."""
+    done = subprocess.run(
+        [checker.python, "-c", TWICE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (143, "cleaned up\n"), done.stderr
+    assert list(tmpdir_of_builds.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
