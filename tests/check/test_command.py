@@ -153,6 +153,25 @@ def test_nothing_seen(project, check):
     assert (source / "pyproject.toml").read_text() == text
 
 
+def test_a_setup_py_that_writes(project, check):
+    """The backend is tried before it is advised: under it setup.py takes turns."""
+    writes = 'open("p/made.py", "w").close()\n'
+    text = PYPROJECT.replace(
+        '"setuptools",', '"setuptools", "setuptools-isolated-build",'
+    )
+    files = {**PLAIN, "pyproject.toml": text, "setup.py": writes + PLAIN["setup.py"]}
+    done = check(project(files), *SHORT, "--only=with")
+    assert done.returncode == 0, done.stderr
+    result = one(done)
+    assert result["written_into_tree"] == ["p/made.py"]
+    tried = result["tried"]
+    assert tried["change"] == "the backend of this package"
+    assert (tried["builds"], tried["ok"], tried["repeated"]) == (2, 2, 0)
+    backend = '+build-backend = "setuptools_isolated_build.build_meta"'
+    assert backend in result["advice"]["diff"]
+    assert "setup.py writes p/made.py" in result["advice"]["reasons"][0]
+
+
 def test_wrong_on_purpose(project, check, tmp_path):
     """What differs only with the plugin is found and named; diffoscope is asked."""
     program = tmp_path / "bin" / "diffoscope"
