@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 NAME = "setuptools-isolated-build"
+_OPEN = "open to other users"
 _MOST_NAMES = 10
 _MOST_ATTEMPTS = 20
 _TAG = "CACHEDIR.TAG"
@@ -89,6 +90,8 @@ def stated_root(directory: str, source_dir: str, suffix: str = "") -> str:
         BuildRootError: it is no directory, cannot be made or written to, or others can
             replace what is in it.
     """
+    from ._writers import why_replaceable  # most builds have no such directory
+
     remedy = "name a directory of your own, or one that does not exist yet"
     try:
         directory = os.path.realpath(directory)
@@ -98,7 +101,7 @@ def stated_root(directory: str, source_dir: str, suffix: str = "") -> str:
         except FileExistsError:
             if not os.path.isdir(directory):
                 raise BuildRootError(directory, "not a directory", remedy) from None
-        reason = _why_replaceable(directory)
+        reason = why_replaceable(directory)
         if reason is not None:
             raise BuildRootError(directory, reason, remedy)
         path = stated_path(directory, source_dir, suffix)
@@ -153,6 +156,10 @@ def _make_private(path: str) -> str | None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
     reason = why_not_private(path)
+    if reason == _OPEN:
+        from ._writers import take_back  # most are as they were made
+
+        reason = None if take_back(path) else reason
     if reason is not None:
         return reason
     try:
@@ -207,28 +214,8 @@ if os.name == "posix":
         if info.st_uid != os.geteuid():
             return "owned by another user"
         if stat.S_IMODE(info.st_mode) & 0o077:
-            return "open to other users"
+            return _OPEN
         return None
-
-    def _why_replaceable(directory: str) -> str | None:
-        info = os.stat(directory)
-        if info.st_mode & stat.S_ISVTX:
-            return None  # only owners rename and remove what is in it
-        if info.st_mode & stat.S_IWOTH:
-            return "every user can write to it"
-        if info.st_mode & stat.S_IWGRP and not _is_own_group(info.st_gid):
-            return "other users of its group can write to it"
-        if info.st_uid not in {os.geteuid(), 0}:
-            return "owned by another user"
-        return None
-
-    def _is_own_group(gid: int) -> bool:
-        import grp
-
-        try:
-            return gid == os.getegid() and not grp.getgrgid(gid).gr_mem
-        except KeyError:
-            return False
 
 else:
 
@@ -245,6 +232,3 @@ else:
         """Return why the directory *path* is not this user's alone, or None."""
         # The temporary directory is the user's own on this system.
         return None if os.path.isdir(path) else "not a directory"
-
-    def _why_replaceable(directory: str) -> str | None:
-        return None if os.access(directory, os.W_OK) else "not writable"

@@ -183,6 +183,27 @@ def test_a_removed_root(
     assert contents(tmp_path / "second") == right
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o002], ids=["022", "002"])
+def test_a_removed_root_that_the_build_makes_again(
+    umask, source, plugged, start, meeting, tmp_path, tmpdir_of_builds
+):
+    """By distutils' mkpath, open to others: the next build takes it back all the same."""
+    was = os.umask(umask)
+    try:
+        run = start(plugged, source, "wheel", "first", {"WRITES_ON": "1"})
+    finally:
+        os.umask(was)
+    assert meeting.arrival() == "first"
+    root = root_of(tmpdir_of_builds)
+    remove_root(root)
+    meeting.let_go("first")
+    ends_with_one_line(run, tmp_path / "first")
+    assert root.stat().st_mode & 0o777 == 0o777 & ~umask
+    plugged.build(source, tmp_path / "second")
+    assert [path.name for path in tmpdir_of_builds.iterdir()] == [root.name]
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize(("kind", "step"), [("setup.py", "bdist_wheel")])
 def test_a_root_that_is_removed_after_publication(
     kind, step, source, expected, plugged, start, meeting, tmp_path, tmpdir_of_builds
