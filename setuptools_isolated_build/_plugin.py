@@ -10,8 +10,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Callable
 
-import setuptools
-
 if TYPE_CHECKING:
     from setuptools import Command, Distribution
 
@@ -28,10 +26,11 @@ def finalize_distribution_options(dist: Distribution) -> None:
     if getattr(dist.run_commands, "func", None) is _run_commands:
         return  # the entry point is in two places: that of a tree that builds itself
     # Partials of functions, since distributions are pickled: a closure cannot be.
-    dist.get_command_class = partial(_get_command_class, dist, dist.get_command_class)  # type: ignore[method-assign,assignment]
+    dist.get_command_class = partial(_get_command_class, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
-    from ._setuptools import hooks
+    from ._setuptools import entry_points, hooks
 
+    entry_points.read_once()
     if hooks.in_setup():  # others may never come to a command
         from . import _turns
         from ._setuptools import distribution
@@ -44,13 +43,10 @@ finalize_distribution_options.order = -1_000_000  # type: ignore[attr-defined]
 
 
 def _get_command_class(
-    dist: Distribution, wrapped: Callable[[str], type[Command]], command: str
+    wrapped: Callable[[str], type[Command]], command: str
 ) -> type[Command]:
     from . import _commands
-    from ._setuptools import entry_points
 
-    if getattr(wrapped, "__func__", None) is setuptools.Distribution.get_command_class:
-        entry_points.load_command(dist, command)
     return _commands.isolated(command, wrapped(command))
 
 

@@ -1,47 +1,90 @@
-"""The commands among the installed entry points, read once instead of for each command.
+"""The installed entry points, read once in place of a dozen times.
 
-`setuptools.dist.Distribution.get_command_class` reads the metadata of all installed
-distributions anew for every command that it looks up, about fifteen times in a build.
-That is more CPU than all that this package does, and pays for it.
+In all releases from 64.0.3 to 84.2.1 setuptools reads the metadata of everything that
+is installed for each command that it looks up, and for each kind of plugin. That is
+more CPU than all that this package does, and pays for it. So the name ``metadata`` in
+its modules is replaced; where there is no such name, nothing is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from functools import lru_cache
+from itertools import chain
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import setuptools
-
 if TYPE_CHECKING:
-    from setuptools import Command, Distribution
+    from collections.abc import Iterator
 
-__all__ = ["load_command"]
+__all__ = ["read_once"]
+
+_NAME, _WHERE = "metadata", "setuptools._importlib"
 
 
-def load_command(dist: Distribution, command: str) -> None:
-    """Put the class that the look-up of *dist* will find into its ``cmdclass``.
-
-    As the look-up itself does, and only what it would: not what ``cmdclass`` has, not
-    ``bdist_wheel`` (hard-wired since 75), the first of several of the same name.
-    """
-    if command in dist.cmdclass or command == "bdist_wheel":
+def read_once() -> None:
+    """Let setuptools read the entry points again only if they may have changed."""
+    found: Any = getattr(sys.modules.get(_WHERE), _NAME, None)
+    if isinstance(found, _ReadOnce) or not hasattr(found, "EntryPoints"):
         return
-    found = _commands(tuple(sys.path)).get(command)
-    if found is not None:
-        cls: type[Command] = found.load()
-        dist.cmdclass[command] = cls
-    else:
-        # distutils' own look-up, which notes what it finds in cmdclass.
-        super(setuptools.Distribution, dist).get_command_class(command)
+    once = _ReadOnce(found)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("setuptools.") and getattr(module, _NAME, None) is found:
+            setattr(module, _NAME, once)
 
 
-@lru_cache(maxsize=1)
-def _commands(_sys_path: tuple[str, ...]) -> dict[str, Any]:
-    # The same module as setuptools uses: the standard one of Python 3.9 is another.
-    from setuptools._importlib import metadata  # type: ignore[import-not-found]
+class _ReadOnce(ModuleType):
+    """``importlib.metadata``, but for `entry_points`."""
 
-    found: dict[str, Any] = {}
-    for entry_point in metadata.entry_points(group="distutils.commands"):
-        found.setdefault(entry_point.name, entry_point)
+    def __init__(self, wrapped: Any) -> None:
+        super().__init__(wrapped.__name__, wrapped.__doc__)
+        self._wrapped = wrapped
+        self._state: list[Any] = []
+        self._rewritten: list[str] = []
+        self._found: dict[tuple[str | None, ...], list[Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def entry_points(self, **wanted: Any) -> Any:
+        """Return the entry points of that group, and of that name if there is one."""
+        read = self._wrapped.entry_points
+        if "group" not in wanted or wanted.keys() - {"group", "name"}:
+            return read(**wanted)
+        # Something may be installed while setup.py runs.
+        state = [read, *sys.path, *map(_last_change, (*sys.path, *self._rewritten))]
+        if state != self._state:
+            # An egg-info in a source tree is written anew in its place.
+            self._rewritten = list(_egg_infos())
+            changes = map(_last_change, (*sys.path, *self._rewritten))
+            state = [read, *sys.path, *changes]
+            self._found = _by_group_and_name(read())
+            self._state = state
+        key = (wanted["group"], wanted.get("name"))
+        return self._wrapped.EntryPoints(self._found.get(key, ()))
+
+
+def _last_change(path: str) -> int | None:
+    try:
+        return os.stat(path or os.curdir).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _egg_infos() -> Iterator[str]:
+    for directory in sys.path:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(directory or os.curdir):
+                if name.endswith(".egg-info"):
+                    yield os.path.join(directory, name, "entry_points.txt")
+
+
+def _by_group_and_name(everything: Any) -> dict[tuple[str | None, ...], list[Any]]:
+    if isinstance(everything, dict):  # by groups, before Python 3.12
+        everything = chain.from_iterable(dict.values(everything))
+    found: dict[tuple[str | None, ...], list[Any]] = {}
+    for entry_point in everything:
+        for name in (None, entry_point.name):
+            found.setdefault((entry_point.group, name), []).append(entry_point)
     return found
