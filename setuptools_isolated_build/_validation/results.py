@@ -17,7 +17,7 @@ from setuptools_isolated_build._settings import Settings
 from setuptools_isolated_build._setuptools import hooks
 from setuptools_isolated_build._setuptools.distribution import source_dir
 from setuptools_isolated_build._setuptools.output import warn
-from setuptools_isolated_build._validation import changes, copies
+from setuptools_isolated_build._validation import copies
 from setuptools_isolated_build.errors import IsolatedBuildError, SourceTreeError
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ def _until_nobody_writes(run: Callable[[], int], directory: str) -> int:
     Builds that come to the gate have run their setup.py by then, and it may write. They
     come to an end, since they wait there.
     """
+    from setuptools_isolated_build._validation import changes
+
     failures = 0
     for _ in range(_MOST_ATTEMPTS):
         began = time.time_ns()
