@@ -25,6 +25,7 @@ __all__ = ["PREPARED", "ahead", "current", "is_known", "runner"]
 
 # In a compiler, also in its pickled copy: where it compiles.
 PREPARED = "_isolated_build_prepared"
+_STDERR = 2
 _thread = threading.local()
 
 
@@ -89,10 +90,12 @@ def ahead(compiler: Any, parts: Iterable[Callable[[], object]]) -> Iterator[None
 
 def _new_plan(place: Place) -> Plan | None:
     # Imported by builds that compile more than one file.
-    from setuptools_isolated_build._compilation import limits, plan, pool
+    from setuptools_isolated_build._compilation import limits, plan, pool, progress
 
     size = limits.of_this_process() if place.size is None else place.size
-    if size > 1:
-        return plan.Plan(size, pool.find(place.locks, size, os.environ))
-    # One compiler, but not one that waits for another build's.
-    return plan.Plan(size, None) if place.cache else None
+    tokens = pool.find(place.locks, size, os.environ) if size > 1 else None
+    if tokens is None and place.cache is None:
+        return None
+    # With a cache, one compiler too: but not one that waits for another build's.
+    line = progress.find(_STDERR, os.environ)
+    return plan.Plan(size, tokens, line)

@@ -8,48 +8,26 @@ turn comes, what the compiler has said is passed on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build._compilation import flights
-from setuptools_isolated_build._compilation.captured import Captured
+from setuptools_isolated_build._compilation.planned import Planned
 from setuptools_isolated_build._setuptools.output import tell, warn
 
 if TYPE_CHECKING:
+    from setuptools_isolated_build._compilation.captured import Captured
     from setuptools_isolated_build._compilation.jobs import Job
     from setuptools_isolated_build._compilation.pool import Pool
+    from setuptools_isolated_build._compilation.progress import Line
 
 __all__ = ["Plan"]
 
 _LOOK = 0.02  # seconds between two looks for a token, or for another build's object
 _GRACE = 0.5  # seconds for a compiler to remove its temporary files
-
-
-class _Planned:
-    """A job of a plan, until it had its turn."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.captured: Captured | None = None  # while it runs, and when it is done
-        self.is_running = False
-        self.has_failed = False
-        self.first_asked = 0.0  # when another build was seen to compile it
-        self.asked = 0.0
-
-    def claim(self) -> Captured:
-        self.is_running = True
-        self.captured = captured = Captured()
-        return captured
-
-    def has_stopped(self) -> bool:
-        return not self.is_running
-
-    @property
-    def waits(self) -> bool:
-        """Whether nobody compiles it, nor has done so."""
-        return not (self.is_running or self.has_failed or self.captured)
 
 
 class Plan:
@@ -58,18 +36,21 @@ class Plan:
     Args:
         size: how many compilers may run at once.
         pool: where tokens are for those but the first; None if there is one only.
+        line: where to show how far it is, on a terminal.
     """
 
-    def __init__(self, size: int, pool: Pool | None) -> None:
+    def __init__(self, size: int, pool: Pool | None, line: Line | None = None) -> None:
         self._size = size
         self._pool = pool
+        self._line = line
         self._changed = threading.Condition()
         self._asking = threading.Lock()
-        self._planned: list[_Planned] = []  # those to come, in setuptools' order
+        self._planned: list[Planned] = []  # those to come, in setuptools' order
         self._made: dict[str, Job] = {}  # of each object, what has made it
+        self._finished = 0  # how many had their turn
         self._threads: list[threading.Thread] = []
         # What this plan's own thread waits for, and what it compiles meanwhile.
-        self._awaited: _Planned | None = None
+        self._awaited: Planned | None = None
         self._meanwhile: Captured | None = None
         self._is_paused = False
         self._is_alone = False
@@ -91,7 +72,7 @@ class Plan:
                     self._planned.remove(found)
                 made = self._made.get(job.obj)
                 if made is None or not made.equals(job):
-                    new.append(_Planned(job))
+                    new.append(Planned(job))
             self._planned[:0] = new
             self._changed.notify_all()
         if self._pool is None:
@@ -118,9 +99,11 @@ class Plan:
             with self._changed:
                 self._is_paused = False
                 self._changed.notify_all()
-        captured = self._finish(planned)
+        with self._line.open() if self._line else contextlib.nullcontext():
+            captured = self._finish(planned)
         with self._changed:
             self._planned.remove(planned)
+            self._finished += 1
         if captured is None:
             self._once_more(job, by_setuptools)
         else:
@@ -136,7 +119,7 @@ class Plan:
         if self._pool is not None:
             self._pool.close()
 
-    def _finish(self, planned: _Planned) -> Captured | None:
+    def _finish(self, planned: Planned) -> Captured | None:
         """Return what was said of *planned* when it is compiled, or None if it fails.
 
         Meanwhile this thread compiles, too: it needs no token.
@@ -149,9 +132,10 @@ class Plan:
                     return planned.captured
                 mine = planned if self._may_try(planned) else self._next()
                 if mine is None:
+                    self._show()
                     self._changed.wait(_LOOK if planned.waits else None)
                     continue
-                captured = mine.claim()
+                captured = self._claim(mine)
                 self._awaited, self._meanwhile = planned, captured
             try:
                 self._run(mine, captured)
@@ -167,7 +151,7 @@ class Plan:
             try:
                 with self._changed:
                     mine = self._next()
-                    captured = mine.claim() if mine is not None else None
+                    captured = self._claim(mine) if mine is not None else None
                 if mine is not None and captured is not None:
                     self._run(mine, captured)
             finally:
@@ -186,15 +170,26 @@ class Plan:
                 self._changed.wait(_LOOK)
         return None
 
-    def _next(self) -> _Planned | None:
+    def _next(self) -> Planned | None:
         if self._is_paused:
             return None
         return next(filter(self._may_try, self._planned), None)
 
-    def _may_try(self, planned: _Planned) -> bool:
+    def _claim(self, planned: Planned) -> Captured:
+        captured = planned.claim()
+        self._show()
+        return captured
+
+    def _show(self) -> None:
+        if self._line is not None:
+            total = self._finished + len(self._planned)
+            begun = total - sum(planned.waits for planned in self._planned)
+            self._line.show(begun, total, len(self._running()))
+
+    def _may_try(self, planned: Planned) -> bool:
         return planned.waits and time.monotonic() - planned.asked > _LOOK
 
-    def _run(self, planned: _Planned, captured: Captured) -> None:
+    def _run(self, planned: Planned, captured: Captured) -> None:
         is_done = has_failed = False
         try:
             is_late = 0 < planned.first_asked < time.monotonic() - flights.LONGEST
@@ -211,6 +206,7 @@ class Plan:
                 planned.captured = captured if is_done else None
                 # What was ended has not failed.
                 planned.has_failed = has_failed and not captured.is_ended
+                self._show()
                 if planned.has_failed and planned is self._awaited and self._meanwhile:
                     self._meanwhile.end()  # the error is not to wait for it
                 self._changed.notify_all()
