@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import struct
 import subprocess
@@ -46,6 +47,7 @@ class Terminal:
     def wait_for(self, text):
         """Read until *text* was written."""
         while text not in self.written:
+            assert select.select([self.ours], [], [], SECONDS)[0], self.written
             self.written += os.read(self.ours, 1 << 16)
 
     def rest(self):
@@ -117,10 +119,10 @@ def test_on_a_terminal(build, meeting, terminal, tmp_path):
     meeting.let_go("c.c")
     terminal.wait_for(b"\r\033[Kcompiling 3 of 3 on 2 cores")
     meeting.let_go("a.c")
-    terminal.wait_for(b"\r\033[Kcompiling 3 of 3 on 1 core\r")
+    terminal.wait_for(b"\r\033[Kcompiling 3 of 3 on 1 core")
     meeting.let_go("b.c")
-    assert process.wait(SECONDS) == 0
     terminal.rest()
+    assert process.wait(SECONDS) == 0
     assert terminal.seen() == path.read_text().split("\n")
     assert "compiling" not in path.read_text()
 
