@@ -399,20 +399,6 @@ def test_a_projects_own_part(
     assert wheel.read_bytes() == expected.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "variables", [{"MAX_JOBS": "1"}, {"SETUPTOOLS_ISOLATED_BUILD_JOBS": "1"}]
-)
-def test_one_at_a_time(variables, project, plugged, compiler, meeting, start):
-    """In setuptools' order, each one when the one before it is done and linked."""
-    source = project(four())
-    run = start(plugged, source, "wheel", "out", {**compiler, **variables})
-    for name in "abcd":
-        assert meeting.arrival() == name
-        meeting.let_go(name)
-    output = run.finish()
-    assert run.status == 0, output
-
-
 def test_builds_of_one_make(project, plugged, compiler, meeting, tmp_path, at_four):
     """Each of two builds runs a compiler, and three more are shared."""
     runs = []

@@ -10,11 +10,13 @@ import types
 import pytest
 from setuptools_isolated_build._compilation import limits, pool
 
+# It has started a compiler, which goes on when it is killed.
 HOLDER = """
-import sys
+import subprocess, sys
 from setuptools_isolated_build._compilation import pool
 held = [pool.find(sys.argv[1], 2, {}).acquire() for _ in "12"]
 assert None not in held
+subprocess.Popen(["cat"])
 print("held", flush=True)
 sys.stdin.read()
 """
