@@ -532,29 +532,73 @@ def test_unwritable_directory(project, plain, extra, tmp_path):
     assert only_wheel(tmp_path / "out") == expected.read_bytes()
 
 
-def test_full_directory(project, plain, extra, tmp_path):
-    """A file system of a few pages: what ccache cannot store is compiled all the same."""
-    source = project(FILES)
-    expected = harness.oracle(plain, source, tmp_path / "expected")
-    small = tmp_path / "small"
-    small.mkdir()
-    script = f'mount -t tmpfs -o size=20k none "{small}" && exec "$@"'
-    command = extra.command("hook", source, tmp_path / "out")
-    unshare = [
-        "unshare",
-        "--mount",
-        *([] if os.geteuid() == 0 else ["--map-root-user"]),
-    ]
-    run = extra.start(
-        [*unshare, "sh", "-c", script, "sh", *command],
-        source,
-        {"CCACHE_DIR": str(small)},
-    )
+def mounted(directory, options, command):
+    """Return *command* as it has to be to see a file system on *directory*."""
+    script = f'mount {options} "{directory}" && exec "$@"'
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", "--mount", *as_root, "sh", "-c", script, "sh", *command]
+
+
+def finish_mounted(run):
     output = run.finish()
     if "unshare" in output or "mount:" in output:
         pytest.skip("this user may not mount anything")
     assert run.status == 0, output
+    return output
+
+
+@pytest.mark.parametrize("limit", ["size=20k", "size=120k", "nr_inodes=9"])
+def test_full_directory(limit, project, plain, extra, tmp_path):
+    """A file system of a few pages: what ccache cannot store is compiled all the same."""
+    source = project(WITH_HEADERS)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    small = tmp_path / "small"
+    small.mkdir()
+    command = extra.command("hook", source, tmp_path / "out")
+    run = extra.start(
+        mounted(small, f"-t tmpfs -o {limit} none", command),
+        source,
+        {"CCACHE_DIR": str(small)},
+    )
+    finish_mounted(run)
     assert only_wheel(tmp_path / "out") == expected.read_bytes()
+
+
+def test_read_only_file_system(project, plain, extra, cached, tmp_path):
+    """A cache that was filled elsewhere, as one in an image: what is in it is found."""
+    source = project(FILES)
+    extra.build(source, tmp_path / "first", variables=cached)
+    (source / "p" / "two.c").write_text(CHANGES["p/two.c"][1])
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    directory, results = cached["CCACHE_DIR"], tmp_path / "results"
+    command = extra.command("hook", source, tmp_path / "out")
+    run = extra.start(
+        mounted(directory, f'--bind -o ro "{directory}"', command),
+        source,
+        {**cached, "CCACHE_STATSLOG": str(results)},
+    )
+    finish_mounted(run)
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+    counted = results.read_text().split()
+    assert [counted.count(f"direct_cache_{what}") for what in ("hit", "miss")] == [2, 1]
+
+
+def test_directory_that_is_removed(
+    project, plain, extra, meeting_gcc, meeting, start, tmp_path
+):
+    """While a build has it in use: what ccache cannot store is compiled once more."""
+    source = project(FILES)
+    compiler = {key: meeting_gcc[key] for key in ("CC", "LDSHARED")}
+    expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
+    run = start(extra, source, "wheel", "first", meeting_gcc)
+    arrived = ""
+    while arrived != "first two":
+        arrived = meeting.arrival()
+        if arrived == "first three":
+            shutil.rmtree(meeting_gcc["CCACHE_DIR"], ignore_errors=True)
+        meeting.let_go(arrived)
+    finish(run)
+    assert only_wheel(tmp_path / "first") == expected.read_bytes()
 
 
 def test_missing(project, plain, extra, cached, tmp_path):
@@ -700,24 +744,30 @@ def test_a_colon_in_the_root(project, plain, extra, cached, tmp_path):
     assert only_wheel(tmp_path / "out") == expected.read_bytes()
 
 
-def test_somebody_elses_directory(project, plain, extra, tmp_path):
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_somebody_elses_directory(is_filled, project, plain, extra, tmp_path):
     """ccache cannot write there, and the build does without it."""
     source = project(FILES)
     expected = harness.oracle(plain, source, tmp_path / "expected")
     for name in ("out", "theirs"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o777)
-    (tmp_path / "mine").mkdir(mode=0o755)
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o755)
+    if is_filled:
+        cached = {"CCACHE_DIR": str(mine)}
+        extra.build(source, tmp_path / "first", variables=cached)
+    before = harness.listing(mine)
     variables = {name: str(tmp_path / "theirs") for name in ("TMPDIR", "HOME")}
     command = extra.command("hook", source, tmp_path / "out")
     run = extra.start(
         [*harness.as_another_user(), *command],
         source,
-        {**variables, "CCACHE_DIR": str(tmp_path / "mine")},
+        {**variables, "CCACHE_DIR": str(mine)},
     )
     finish(run)
     assert only_wheel(tmp_path / "out") == expected.read_bytes()
-    assert not list((tmp_path / "mine").iterdir())
+    assert harness.listing(mine) == before
 
 
 CMAKE_VARIABLES = """
