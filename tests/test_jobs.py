@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from itertools import accumulate
 
 import harness
 import pytest
+
+sys.path.append(str(harness.EXAMPLES))
+import distcc
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="it compiles by gcc or clang")
 
@@ -116,3 +120,26 @@ def test_ten_builds(project, plugged, compiler, meeting, at_once, start):
     total, most = at_once()
     assert total == len(builds) * len(NAMES)
     assert len(builds) <= most <= len(builds) + 2
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, distcc.PROGRAMS)), reason="there is no distcc"
+)
+def test_on_other_machines(project, plain, plugged, tmp_path):
+    """More than there are cores; all of it there, and the bytes of one at a time."""
+    source = project(FILES)
+    directory = tmp_path / "distcc"
+    directory.mkdir()
+    with distcc.Server() as first, distcc.Server() as second:
+        variables = {
+            "CC": "distcc gcc",
+            "DISTCC_HOSTS": f"{first.host} {second.host}",
+            "DISTCC_DIR": str(directory),
+            "DISTCC_FALLBACK": "0",
+        }
+        expected = harness.oracle(plain, source, tmp_path / "expected", variables)
+        wheel = plugged.build(
+            source, tmp_path / "out", variables={**variables, JOBS: "4"}
+        )
+    assert first.count + second.count == 2 * len(NAMES)
+    assert wheel.read_bytes() == expected.read_bytes()
