@@ -276,5 +276,23 @@ def test_errors_are_in_the_docs():
     assert_all_said(said_by(names), "errors.md")
 
 
+def test_errors_name_their_sections():
+    """The address at the end of a message, and ``[project.urls]``, are the page's."""
+    urls = load_file(harness.REPOSITORY / "pyproject.toml")["project"]["urls"]
+    page = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
+    # The page begins with "# ", its sections with "## ".
+    sections = {slug(part.partition("\n")[0]): part for part in page[2:].split("\n## ")}
+    for name in errors.__all__:
+        error = getattr(errors, name)("PATH", "CAUSE", "WAY OUT")
+        address, _, anchor = (
+            str(error).removesuffix(")").partition(" (")[2].partition("#")
+        )
+        assert str(error) == f"PATH: CAUSE; WAY OUT ({address}#{anchor})"
+        assert address.startswith(f"{urls['Documentation']}/reference/errors")
+        assert f"`{name}`" in sections[anchor]
+    shared = {getattr(errors, name).section for name in errors.__all__}
+    assert len(shared) == len(errors.__all__)
+
+
 def test_log_lines_are_in_the_docs():
     assert_all_said(said_by({"tell", "warn"}), "log-lines.md")

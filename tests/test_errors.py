@@ -67,9 +67,11 @@ def test_settings_of_the_environment(project, plugged, tmp_path, hook):
         source, hook, *arguments, variables={PREFIX + "KEPE": "always"}
     )
     assert status == 1
-    assert output.strip().splitlines()[-1] == (
+    line, _, address = output.strip().splitlines()[-1].rpartition(" ")
+    assert line == (
         f"error: environment: unknown setting '{PREFIX}KEPE'; did you mean '{PREFIX}KEEP'?"
     )
+    assert address.endswith("/errors.md#settings)")
     assert harness.listing(source) == before
 
 
@@ -100,7 +102,7 @@ def test_dist_directory_is_unwritable(project, plugged, tmp_path):
     assert status == 1
     line = output.strip().splitlines()[-1]
     assert line.startswith(f"error: {tmp_path / 'file' / 'dist'}: ")
-    assert line.endswith("archives can go elsewhere with --dist-dir")
+    assert "; make it writable; archives can go elsewhere with --dist-dir (" in line
     assert "Traceback" not in output
     assert harness.listing(source) == before
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import setuptools
 
 from setuptools_isolated_build._setuptools.hooks import running_hook
-from setuptools_isolated_build.errors import IsolatedBuildError
+from setuptools_isolated_build.errors import SetuptoolsTooOldError
 
 if TYPE_CHECKING:
     from setuptools import Distribution
@@ -60,7 +60,7 @@ def check_release() -> None:
     them. Older releases fail with an absolute egg_base, in their own code.
 
     Raises:
-        IsolatedBuildError: it is older.
+        SetuptoolsTooOldError: it is older.
     """
     numbers = setuptools.__version__.split(".")[:3]
     release = tuple(int(number) for number in numbers if number.isdigit())
@@ -69,7 +69,7 @@ def check_release() -> None:
         cause = f"setuptools-isolated-build needs {oldest} or later"
         remedy = f'require "setuptools>={oldest}", or set enabled = false'
         what = f"setuptools {setuptools.__version__}"
-        raise IsolatedBuildError(what, cause, remedy)
+        raise SetuptoolsTooOldError(what, cause, remedy)
 
 
 def source_dir(dist: Distribution) -> str:

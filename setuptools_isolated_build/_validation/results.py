@@ -148,9 +148,13 @@ def _repeat(
         else:
             run = partial(_run_hook, call, directory)
         status = _until_nobody_writes(run, directory)
-    if call is None or status != 0:
-        msg = f"error: {directory}: the build failed alone, too (status {status})"
-        raise SystemExit(msg if status else 0)
+    if status != 0:
+        cause = f"the build failed alone, too (status {status})"
+        remedy = "correct what the output above shows"
+        msg = f"error: {SourceTreeError(directory, cause, remedy)}"
+        raise SystemExit(msg)
+    if call is None:
+        raise SystemExit(0)
     if call.name.startswith("build_"):
         hooks.publish_with(call.result_directory, _publisher(place, timeout))
 
