@@ -90,6 +90,8 @@ def test_every_block_is_run_or_says_why_not(page):
         assert has_reason or block.language in {RUN, READ, *SHOWN}, block.body
         assert block.language != RUN or block.commands, block.body
         assert block.kind != "not run" or len(block.text.split()) > 2, "the reason"
+    # Markdown takes an indented paragraph for code: nobody would run it.
+    assert re.search(r"\n\n    .*", BLOCK.sub("", text)) is None
 
 
 @pytest.fixture
