@@ -35,6 +35,8 @@ NAME = "setuptools-isolated-build"
 SMOKE = harness.EXAMPLES / "report"
 CHECK = ["--at-once", "3", "--rounds", "1", "--no-ccache", "--frontend", "build"]
 CHECK += ["--artifact", "wheel", "--artifact", "sdist"]
+# A link of Markdown to a file, or an image.
+RELATIVE = re.compile(r"(?P<image>!?)(?P<text>\[[^]]*\]\()(?!\w+:|#)(?P<path>[^)#]+)")
 SECONDS_TO_START = 30
 ATTEMPTS, PAUSE = 20, 15  # until an index shows what it was given, in seconds
 
@@ -79,6 +81,27 @@ def check_texts(root: Path, tag: str | None) -> None:
     here = os.environ.get("GITHUB_REPOSITORY")
     if here and project["urls"]["Source"] != f"https://github.com/{here}":
         sys.exit(f"error: pyproject.toml: [project.urls] does not name {here}")
+
+
+def link_to_repository(clone: Path) -> None:
+    """Let the README's links lead to this version's files, as no index has them.
+
+    Raises:
+        SystemExit: one leads nowhere.
+    """
+    project = stated(clone)
+    source, tag = project["urls"]["Source"], f"v{project['version']}"
+
+    def absolute(found: re.Match[str]) -> str:
+        if not (clone / found["path"]).exists():
+            sys.exit(f"error: README.md: there is no {found['path']}")
+        kind = "raw" if found["image"] else "blob"
+        address = f"{source}/{kind}/{tag}/{found['path']}"
+        return f"{found['image']}{found['text']}{address}"
+
+    path = clone / "README.md"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(RELATIVE.sub(absolute, text), encoding="utf-8")
 
 
 def build(clone: Path, dist: Path) -> tuple[Path, Path]:
@@ -227,6 +250,7 @@ def make(tag: str | None, keep: Path | None, place: Path) -> None:
     if dirty:
         print(f"not committed, and so not in the release:\n{dirty}", flush=True)
     check_texts(clone, tag)
+    link_to_repository(clone)
     sdist, wheel = build(clone, dist)
     check_archives(clone, sdist, wheel)
     (place / "index").mkdir()

@@ -73,6 +73,27 @@ def test_not_ready(name, pattern, becomes, said, tree):
     assert len(str(raised.value).splitlines()) == 1
 
 
+def test_links_of_the_readme(tmp_path):
+    """An index shows it without the files that it links to."""
+    readme = (harness.REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shutil.copytree(harness.REPOSITORY / "docs", tmp_path / "docs")
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
+        shutil.copy(harness.REPOSITORY / name, tmp_path)
+    release.link_to_repository(tmp_path)
+    linked = (tmp_path / "README.md").read_text(encoding="utf-8")
+    source = release.stated(tmp_path)["urls"]["Source"]
+    assert f"]({source}/blob/v{VERSION}/docs/faq.md)" in linked
+    assert f"with it]({source}/raw/v{VERSION}/docs/check.svg)" in linked
+    links = re.findall(r"\]\(([^)]+)\)", linked)
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert re.sub(rf"{source}/(blob|raw)/v{VERSION}/", "", linked) == readme
+
+    (tmp_path / "docs" / "faq.md").unlink()
+    shutil.copy(harness.REPOSITORY / "README.md", tmp_path)
+    with pytest.raises(SystemExit, match=r"there is no docs/faq\.md"):
+        release.link_to_repository(tmp_path)
+
+
 def test_another_tag(tree):
     with pytest.raises(SystemExit, match=f"v9.9 is not v{VERSION}"):
         release.check_texts(tree, "v9.9")
