@@ -19,7 +19,7 @@ _ABOUT_ANOTHER = re.compile(
     r"subprocess-exited|did not run successfully|Backend subprocess|"
     r"[Cc]ommand '\[|failed with exit|non-zero exit"
 )
-_MOST_LETTERS = 300
+_MOST_LETTERS = 400
 
 
 class CheckError(Exception):
