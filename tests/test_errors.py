@@ -426,6 +426,38 @@ def test_build_base_of_the_project(project, plugged, tmp_path, where):
     assert harness.leftovers(source / "stated") == []
 
 
+def test_build_base_that_cannot_be_used(project, plugged, tmp_path, tmpdir_of_builds):
+    """The project states it, the user may not even know: the build goes on elsewhere."""
+    source = project(FILES)
+    stated_in("setup.cfg", source, tmp_path)
+    (source / "stated").write_text("")
+    before = harness.listing(source)
+    status, output = plugged.hook(source, "build_wheel", str(tmp_path / "out"))
+    assert status == 0, output
+    said = f"no build tree below the project's build_base: {source / 'stated'}: "
+    assert f"{said}not a directory" in output
+    assert f"isolated build: {tmpdir_of_builds}" in output
+    assert harness.listing(source) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the directory is the user's own")
+def test_no_name_is_left(project, plugged, tmp_path, tmpdir_of_builds):
+    """Others have taken all: the build gets a name that nobody can know."""
+    for number in range(1, 10):
+        suffix = f"-{number}" if number > 1 else ""
+        name = f"setuptools-isolated-build-{harness.user()}{suffix}"
+        (tmpdir_of_builds / name).write_text("")
+    before = sorted(tmpdir_of_builds.iterdir())
+    wheel_dir = tmp_path / "out"
+    status, output = plugged.hook(project(FILES), "build_wheel", str(wheel_dir))
+    assert status == 0, output
+    assert "the build tree gets a name of its own and no lock; set TMPDIR" in output
+    assert len(list(wheel_dir.glob("*.whl"))) == 1
+    assert sorted(tmpdir_of_builds.iterdir()) == before
+    for path in before:
+        path.unlink()
+
+
 def test_build_root(project, plugged, tmp_path):
     """Trees stand in a directory of our own in it."""
     source = project(

@@ -177,11 +177,29 @@ def test_stated_root_where_all_may_write(tmp_path):
     assert private(path) is None
 
 
-@pytest.mark.parametrize("kind", ["file", "below a file", "everybody's", "a group's"])
-def test_stated_root_refused(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        ("file", "not a directory"),
+        ("below a file", "a directory above it is a file"),
+        ("everybody's", "every user can write to it"),
+        ("a group's", "other users of its group can write to it"),
+        ("another user's", "owned by another user"),
+        ("planted", "open to other users"),
+    ],
+)
+def test_stated_root_refused(tmp_path, kind, cause):
     """One line that says which path, why, and what to do."""
     path = tmp_path / "root"
-    if kind == "everybody's":
+    if kind == "planted":
+        path.mkdir()
+        plant_open_directory(path / f"setuptools-isolated-build-{harness.user()}")
+    elif kind == "another user's":
+        if os.geteuid() != 0:
+            pytest.skip("needs another user, and only root can be one")
+        path.mkdir()
+        os.chown(path, NOBODY, -1)
+    elif kind == "everybody's":
         path.mkdir()
         path.chmod(0o777)
     elif kind == "a group's":
@@ -196,7 +214,7 @@ def test_stated_root_refused(tmp_path, kind):
     with pytest.raises(BuildRootError) as caught:
         _places.stated_root(str(stated), "/elsewhere")
     assert str(path) in str(caught.value)
-    assert "name a directory of your own" in str(caught.value)
+    assert f": {cause}; name a directory of your own" in str(caught.value)
 
 
 def test_locks_have_one_place(monkeypatch, tmp_path):

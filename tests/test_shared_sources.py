@@ -42,6 +42,8 @@ SETUP = WRITING + textwrap.dedent(
 
     class own_build_py(build_py):
         def run(self):
+            if os.path.exists("broken"):
+                raise SystemExit("error: this project is broken")
             write("build_py", "p/made.py")
             if os.environ.get("WRITES") == "for a while":
                 open("p/passing.py", "w").close()
@@ -372,6 +374,26 @@ def test_a_build_that_fails(
     assert reader.status == 0, output
     assert AGAIN in output
     assert made(tmp_path / "reader") == WHOLE
+
+
+@pytest.mark.parametrize("frontend", ["wheel", "setup.py"])
+def test_what_fails_alone_too(frontend, begin, meeting, tmp_path):
+    """The error is the project's, and the last line sends the reader to it."""
+    rival = begin("rival", "slowly", "build_py")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py", frontend)
+    assert meeting.arrival() == "copied"
+    (tmp_path / "project" / "broken").write_text("")
+    meeting.let_go("copied")
+    meeting.let_go("half-written")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert reader.status == 1, output
+    assert "error: this project is broken" in output
+    last = output.strip().splitlines()[-1]
+    said = f"error: {tmp_path / 'project'}: the build failed alone, too (status 1); "
+    assert last.startswith(said + "correct what the output above shows (https://")
+    assert not list((tmp_path / "reader").glob("*.whl"))
 
 
 def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
