@@ -144,8 +144,10 @@ def _reason(trial: Trial, plugged: Half, written: tuple[set[str], set[str]]) -> 
         cause = f"setup.py writes {_names(by_setup)} before its first command"
     elif repeated and repeated <= trees.in_tree_products(repeated):
         cause = f"editable builds put {_names(repeated)} beside the sources"
+    elif in_all or repeated:
+        cause = f"builds write {_names(in_all or repeated)}"
     else:
-        cause = f"builds write {_names(in_all or repeated) or 'into the tree'}"
+        cause = plugged.headline
     seen = f"{counts.repeated} of {counts.total} builds had to be done once more"
     if counts.bad:
         seen += f" and {counts.bad} failed or were wrong"

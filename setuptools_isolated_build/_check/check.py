@@ -181,11 +181,12 @@ class _Check:
     def _measure_ccache(self) -> None:
         if not self._options.has_ccache or not self._reference.has_extensions:
             return
-        extra = self._setups.with_ccache(self._plugged, self._watcher)
-        if extra is not None:
+        sides = (self._without, self._plugged)
+        both = self._setups.of_ccache(sides, self._watcher)
+        if both is not None:
             self._result.saving = saving.measure(
                 self._bench,
-                (self._plugged, extra),
+                both,
                 self._reference,
                 self._options.at_once,
                 {"CCACHE_DIR": str(self._place.new("ccache"))},

@@ -36,6 +36,7 @@ def run(options: Options) -> int:
     console = Console(stderr=options.is_json)
     outcomes: list[Result | Unknown] = []
     try:
+        _expect_directories(options)
         for outcome in _check_all(options, console):
             outcomes.append(outcome)
             if isinstance(outcome, Unknown):
@@ -54,6 +55,13 @@ def run(options: Options) -> int:
     if not all(result.is_right for result in results):
         return WRONG
     return RIGHT if len(results) == len(outcomes) else UNKNOWN
+
+
+def _expect_directories(options: Options) -> None:
+    """Say before the builds that their report cannot be written."""
+    for path in filter(None, (options.report, options.svg)):
+        if not Path(path).resolve().parent.is_dir():
+            raise CheckError(f"{path}: its directory does not exist; make it first")
 
 
 def _check_all(options: Options, console: Console) -> Iterator[Result | Unknown]:
@@ -98,7 +106,7 @@ def _say_what_comes(projects: list[Project], options: Options, lines: Lines) -> 
     lines.say(
         f"Checking {names}, in copies: nothing there is touched. Each artifact is "
         f"built alone, then {options.at_once} builds at once, {options.rounds} times, "
-        f"{halves}."
+        f"{halves}. How long that may take is said after the builds alone."
     )
 
 
@@ -120,7 +128,7 @@ def _export(
         table.show_sum(console, results)
     if options.is_json:
         print(export.as_json(outcomes))
-    export.write_summary(results, os.environ)
+    export.write_summary(outcomes, os.environ)
     for path, make in ((options.report, report.page), (options.svg, picture.draw)):
         if path is not None and results:
             try:

@@ -25,6 +25,7 @@ _NEW = """\
 requires = ["setuptools"]
 build-backend = "setuptools.build_meta:__legacy__"
 """
+_NAME = re.compile(r"^[\w.-]+")
 _STARTS_WITH_TABLE = re.compile(r"(?:\s*(?:#.*)?\n)*\s*\[")
 
 
@@ -66,7 +67,7 @@ def changed_text(project: Project, change: Change) -> str:
     requires = system["requires"]
     own = project.own or OURS
     if change.extra and "[" not in own:
-        own = own.replace(OURS, f"{OURS}[{change.extra}]", 1)
+        own = _NAME.sub(rf"\g<0>[{change.extra}]", own)
     if project.own:
         requires[[str(item) for item in requires].index(project.own)] = own
     else:

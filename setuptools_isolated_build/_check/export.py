@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from .errors import CheckError
 from .outcome import Unknown
 from .table import cells_of, findings
 
@@ -23,16 +24,29 @@ def as_json(outcomes: Sequence[Result | Unknown]) -> str:
     return json.dumps({"projects": projects}, indent=2, ensure_ascii=False)
 
 
-def write_summary(results: Sequence[Result], environ: Mapping[str, str]) -> None:
-    """Add the results to the page of a GitHub job, where this is one."""
+def write_summary(
+    outcomes: Sequence[Result | Unknown], environ: Mapping[str, str]
+) -> None:
+    """Add the outcomes to the page of a GitHub job, where this is one.
+
+    Raises:
+        CheckError: the page cannot be written.
+    """
     path = environ.get("GITHUB_STEP_SUMMARY")
-    if path:
+    if not path:
+        return
+    try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write("".join(map(markdown, results)))
+            file.write("".join(map(markdown, outcomes)))
+    except OSError as exc:
+        raise CheckError(f"GITHUB_STEP_SUMMARY: cannot be written: {exc}") from None
 
 
-def markdown(result: Result) -> str:
+def markdown(result: Result | Unknown) -> str:
     """Return *result* as Markdown."""
+    if isinstance(result, Unknown):
+        lines = ["### ", result.path, ": it could not be told\n\n"]
+        return "".join([*lines, "```text\n", str(result.error), "\n```\n\n"])
     header, *rows = cells_of(result)
     half = ""
     for number, cell in enumerate(header):
@@ -77,13 +91,16 @@ def _project(result: Result | Unknown) -> dict[str, Any]:
 
 
 def _half(half: Half) -> dict[str, Any]:
-    ways = dict.fromkeys(build.way for build in half.builds)
+    ways = dict.fromkeys((build.way, build.python) for build in half.builds)
     return {
         **half.count().as_json,
         "seconds": round(half.seconds, 3),
         "diffoscope": half.explanation,
         "left_in_tree": sorted(half.left),
-        "ways": [{**way._asdict(), **half.count(way).as_json} for way in ways],
+        "ways": [
+            {**way._asdict(), "python": python, **half.count(way, python).as_json}
+            for way, python in ways
+        ],
         "remarks": sorted({text for b in half.builds for text in b.remarks}),
         "repeated_for": sorted({p for build in half.builds for p in build.repeated}),
     }

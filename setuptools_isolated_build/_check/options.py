@@ -102,7 +102,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--artifact", action="append", choices=_ARTIFACTS, help="likewise")
     add("--only", choices=["without", "with"], help="one half of it")
     add("--no-ccache", action="store_true", help="do not measure the extra [ccache]")
-    add("--timeout", type=float, default=600, metavar="S", help="for each build (600)")
+    add(
+        "--timeout",
+        type=_seconds,
+        default=600,
+        metavar="S",
+        help="for each build (600)",
+    )
     add = parser.add_argument_group("what builds").add_argument
     add(
         "--python",
@@ -138,6 +144,13 @@ def parse(namespace: argparse.Namespace) -> Options:
         namespace.report,
         namespace.svg,
     )
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError("more than 0")
+    return number
 
 
 def _count(text: str) -> int:

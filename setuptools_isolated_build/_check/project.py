@@ -43,6 +43,11 @@ class Project(NamedTuple):
     name: str
 
     @property
+    def extras(self) -> list[str]:
+        """Of the plugin: those that are required already."""
+        return sorted(Requirement(self.own).extras) if self.own else []
+
+    @property
     def has_our_backend(self) -> bool:
         """Whether it is built by the backend of this package."""
         return self.backend.partition(":")[0] == OUR_BACKEND
@@ -70,11 +75,11 @@ def read(stated: str) -> Project:
             values = tomlkit.parse(text).unwrap()
         except (OSError, UnicodeDecodeError, TOMLKitError) as exc:
             raise CheckError(f"{file}: cannot be read: {exc}; correct it") from None
-    system = values.get("build-system", {})
-    requires = system.get("requires", ["setuptools"])
+    system = values.get("build-system", {"requires": ["setuptools"]})
+    _check_types(file, system)
+    requires: list[str] = system["requires"]
     backend = system.get("build-backend", _LEGACY)
     backend_path = system.get("backend-path", [])
-    _check_types(file, requires, backend, backend_path)
     own = [text for text in requires if _name(file, text) == OURS]
     return Project(
         path,
@@ -83,27 +88,38 @@ def read(stated: str) -> Project:
         [os.fspath(path) for path in backend_path],
         [text for text in requires if text not in own],
         own[0] if own else "",
-        str(values.get("project", {}).get("name") or path.name),
+        _stated_name(values.get("project")) or path.name,
     )
 
 
-def _check_types(file: Path, requires: Any, backend: Any, backend_path: Any) -> None:
-    are_texts = all(
-        isinstance(item, list) and all(isinstance(text, str) for text in item)
-        for item in (requires, backend_path)
+def _check_types(file: Path, system: Any) -> None:
+    is_right = isinstance(system, dict) and (
+        _are_texts(system.get("requires"))
+        and isinstance(system.get("build-backend", ""), str)
+        and _are_texts(system.get("backend-path", []))
     )
-    if not are_texts or not isinstance(backend, str):
+    if not is_right:
         raise CheckError(
             f"{file}: [build-system] is not as PEP 518 has it; correct requires, "
             "build-backend and backend-path"
         )
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _stated_name(metadata: Any) -> str:
+    """Return the name in [project]; what is wrong there is said by a build."""
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
 def _name(file: Path, requirement: str) -> str:
     try:
         name = Requirement(requirement).name
     except InvalidRequirement as exc:
+        reason = str(exc).partition("\n")[0]  # below it is a drawing
         raise CheckError(
-            f"{file}: build-system.requires has {requirement!r}: {exc}; correct it"
+            f"{file}: build-system.requires has {requirement!r}: {reason}; correct it"
         ) from None
     return re.sub(r"[-_.]+", "-", name).lower()

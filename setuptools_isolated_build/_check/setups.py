@@ -31,6 +31,7 @@ _REQUIRES = (
     "get_requires_for_build_sdist",
     "get_requires_for_build_editable",
 )
+_IS_SUPPORTED = "import sys, venv; assert sys.version_info >= (3, 9), sys.version"
 _WAY_OUT = "with --no-isolation it is built with what is installed here"
 
 
@@ -45,7 +46,7 @@ class Setups:
     def __init__(self, options: Options, place: Place) -> None:
         self._place = place
         self._is_isolated = options.is_isolated
-        self._pythons = _pythons(options.pythons)
+        self._pythons = self._found(options.pythons)
         self._made: dict[tuple[str, ...], Path] = {}
         self._wheel: Path | None = None
         self.uv = _uv()
@@ -87,23 +88,41 @@ class Setups:
             if more:
                 plain[name] = self._extend(plain[name], more)
             watcher.step("the same with the plugin")
-            plugged[name] = self._extend(plain[name], [str(self._plugin())])
+            bare = plugged[name] = self._extend(plain[name], [str(self._plugin())])
+            if project.extras:
+                plugged[name] = self._extend(bare, [self._with(project.extras)])
             if project.has_our_backend:
-                plain[name], off = plugged[name], OFF
+                plain[name], off = bare, OFF
         stated = (project.backend, project.backend_path)
+        # With the extra [ccache] that is there already: never the user's own cache.
+        cache = {"CCACHE_DIR": str(self._place.new("ccache"))} if project.extras else {}
         return (
             Side("without the plugin", plain, tree, *stated, off, is_plugged=False),
-            Side("with the plugin", plugged, tree, *stated, {}, is_plugged=True),
+            Side("with the plugin", plugged, tree, *stated, cache, is_plugged=True),
         )
 
-    def with_ccache(self, plugged: Side, watcher: Watcher) -> Side | None:
-        """Return *plugged* with the extra [ccache], or None under --no-isolation."""
+    def of_ccache(
+        self, sides: tuple[Side, Side], watcher: Watcher
+    ) -> tuple[Side, Side] | None:
+        """Return the side with the plugin without the extra [ccache], and with it.
+
+        Or None under --no-isolation, where nothing is installed.
+        """
         if not self._is_isolated:
             return None
         watcher.step("the same with the extra [ccache]")
-        name, python = next(iter(plugged.pythons.items()))
-        extra = self._extend(python, [f"{self._plugin()}[ccache]"])
-        return plugged._replace(pythons={name: extra})
+        plain, plugged = sides
+        name, python = next(iter(plain.pythons.items()))
+        bare = self._extend(python, [str(self._plugin())])
+        extra = self._extend(bare, [self._with(["ccache"])])
+        return (
+            plugged._replace(pythons={name: bare}),
+            plugged._replace(pythons={name: extra}),
+        )
+
+    def _with(self, extras: Sequence[str]) -> str:
+        """Return the requirement of the plugin with *extras*."""
+        return f"{self._plugin()}[{','.join(extras)}]"
 
     def _plugin(self) -> Path:
         if self._wheel is None:
@@ -169,23 +188,28 @@ class Setups:
         shutil.rmtree(copy)
         return sorted(needed)
 
+    def _found(self, stated: Sequence[str]) -> dict[str, str]:
+        """Return the interpreters by their names."""
+        found: dict[str, str] = {}
+        for text in stated:
+            path = shutil.which(text)
+            if path is None:
+                raise CheckError(f"--python {text}: not there; give the path of one")
+            self._place.run(
+                [path, "-c", _IS_SUPPORTED],
+                f"--python {text}: is no Python 3.9 or later",
+                "give the path of one",
+            )
+            names = (os.path.basename(text), text, path)
+            found[next(name for name in names if found.get(name, path) == path)] = path
+        return found or {"python": sys.executable}
+
     def _has(self, python: str, module: str) -> bool:
         """Whether the interpreter can import *module*."""
         code = f"import importlib.util as u; print(bool(u.find_spec({module!r})))"
         command = [python, "-c", code]
         output = self._place.run(command, f"looking for {module}", f"see {python}")
         return output.strip() == "True"
-
-
-def _pythons(stated: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for text in stated or [sys.executable]:
-        path = shutil.which(text)
-        if path is None:
-            raise CheckError(f"--python {text}: not there; give the path of one")
-        name = "python" if not stated else os.path.basename(text)
-        found[name if name not in found else text] = path
-    return found
 
 
 def _uv() -> list[str]:

@@ -43,6 +43,11 @@ def read(tmp_path, text):
             + TURNS,
         ),
         (
+            SYSTEM.replace('s"]', 's", "Setuptools_isolated.build"]'),
+            Change("ccache"),
+            SYSTEM.replace('s"]', 's", "Setuptools_isolated.build[ccache]"]'),
+        ),
+        (
             None,
             Change(has_backend=True),
             (

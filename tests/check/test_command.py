@@ -236,15 +236,45 @@ def test_another_backend(project, check):
         ({"x.txt": ""}, [], "is no project of Python"),
         ({"pyproject.toml": "[build-system"}, [], "cannot be read"),
         ({"pyproject.toml": "[build-system]\nrequires = 1\n"}, [], "not as PEP 518"),
+        ({"pyproject.toml": "build-system = 1\n"}, [], "not as PEP 518"),
+        ({"pyproject.toml": "[build-system]\n"}, [], "not as PEP 518"),
+        ({"pyproject.toml": '[build-system]\nrequires = ["a b"]\n'}, [], "correct it"),
+        (PLAIN, ["--timeout=0"], "more than 0"),
+        (PLAIN, ["--report=none/r.html"], "its directory does not exist"),
         (PLAIN, ["--python=python0"], "--python python0: not there"),
+        (PLAIN, ["--python=cat"], "--python cat: is no Python 3.9 or later"),
         (PLAIN, ["--frontend=pip", "--artifact=sdist"], "no such frontend makes"),
     ],
 )
 def test_bad_input(project, check, files, options, said):
     done = check(project(files), *options)
     assert done.returncode == 2
-    assert said in done.stderr
-    assert done.stderr.count("error: ") == 1
+    (line,) = (line for line in done.stderr.splitlines() if "error: " in line)
+    assert said in line
+
+
+def test_summary_of_what_could_not_be_told(project, check, tmp_path):
+    """The page of the job says why; one that cannot be written is one line."""
+    source = project({"x.txt": ""})
+    summary = tmp_path / "summary.md"
+    check(source, variables={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert "is no project of Python" in summary.read_text()
+    done = check(source, variables={"GITHUB_STEP_SUMMARY": str(tmp_path)})
+    assert done.returncode == 2
+    assert "error: GITHUB_STEP_SUMMARY: cannot be written: " in done.stderr
+
+
+def test_two_interpreters(project, check, checker, make_environment, wheelhouse):
+    """Both build in the same tree at once, also where they are called the same."""
+    (wheel,) = wheelhouse.iterdir()
+    pythons = checker.python, make_environment("other", str(wheel)).python
+    source = project({**PLAIN, "pyproject.toml": PYPROJECT})
+    done = check(
+        source, *SHORT, "--only=with", *(f"--python={path}" for path in pythons)
+    )
+    assert done.returncode == 0, done.stderr
+    found = {way["python"]: way["builds"] for way in one(done)["with"]["ways"]}
+    assert found == {"python": 1, str(pythons[1]): 1}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals")

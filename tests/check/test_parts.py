@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
+import sys
+from pathlib import Path
 from zipfile import ZipFile
 
 import harness
 import pytest
-from _check import archives, copies, errors, frontends, results
+from _check import (
+    archives,
+    copies,
+    errors,
+    frontends,
+    options,
+    place,
+    results,
+    setups,
+)
+from _check.project import read
+from _check.tell import Lines
+from rich.console import Console
 
 pytestmark = pytest.mark.any_setuptools
 
@@ -88,6 +103,31 @@ def test_what_is_left_in_the_tree(tmp_path):
 def test_cause(output, line):
     """The backend's own last word is found among those of frontends."""
     assert errors.cause(output) == line
+
+
+def test_an_extra_that_is_there(project, tmp_path, monkeypatch):
+    """It is installed with the plugin, and its cache is one of the check's own."""
+    requires = '["setuptools", "setuptools_isolated_build[ccache]>=0.1"]'
+    text = f"[build-system]\nrequires = {requires}\n"
+    found = read(str(project({"setup.py": "", "pyproject.toml": text})))
+    asked, python = [], Path(sys.executable)
+
+    def copy(python, path, requirements, run):
+        asked.append(requirements)
+        return python
+
+    monkeypatch.setattr(setups, "make_wheel", lambda *_: "p.whl")
+    monkeypatch.setattr(setups.environments, "create", lambda *_: python)
+    monkeypatch.setattr(setups.environments, "copy", copy)
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    with place.open_place(is_kept=False, say=print) as here:
+        asks = setups.Setups(options.parse(parser.parse_args([])), here)
+        monkeypatch.setattr(asks, "_hooks_requires", lambda *_: [])
+        plain, plugged = asks.sides(found, tmp_path, Lines(Console()))
+    assert asked == [["p.whl"], ["p.whl[ccache]"]]
+    assert plain.variables == {}
+    assert here.path in Path(plugged.variables["CCACHE_DIR"]).parents
 
 
 def git(directory, *command):
