@@ -100,6 +100,12 @@ def check(session: nox.Session) -> None:
 
 
 @nox.session
+def advised(session: nox.Session) -> None:
+    """Whether the advice of ``check`` does it: examples and real projects; or names."""
+    session.run("python", "tests/advised.py", *session.posargs)
+
+
+@nox.session
 def overhead(session: nox.Session) -> None:
     """What isolation costs."""
     session.run("python", "benchmarks/overhead.py", *session.posargs)

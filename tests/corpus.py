@@ -71,13 +71,18 @@ def main(arguments: list[str] | None = None) -> int:
 def chosen(
     parser: argparse.ArgumentParser, options: argparse.Namespace
 ) -> list[tuple[str, str]]:
-    with CORPUS.open(encoding="utf-8", newline="") as file:
-        projects = [(row["name"], row["version"]) for row in csv.DictReader(file)]
+    projects = listed()
     names = options.names or (QUICK if options.quick else [])
     unknown = set(names) - {name for name, _ in projects}
     if unknown:
         parser.error(f"not in {CORPUS.name}: {', '.join(sorted(unknown))}")
     return [item for item in projects if not names or item[0] in names]
+
+
+def listed() -> list[tuple[str, str]]:
+    """Return the projects of the corpus: names and versions."""
+    with CORPUS.open(encoding="utf-8", newline="") as file:
+        return [(row["name"], row["version"]) for row in csv.DictReader(file)]
 
 
 def check(place: Path, trees: list[Path], at_once: int) -> list[dict[str, Any]]:
