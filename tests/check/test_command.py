@@ -154,13 +154,14 @@ def test_nothing_seen(project, check):
 
 
 def test_a_setup_py_that_writes(project, check):
-    """The backend is tried before it is advised: under it setup.py takes turns."""
+    """The backend is tried before it is advised; it is written, and does what was said."""
     writes = 'open("p/made.py", "w").close()\n'
     text = PYPROJECT.replace(
         '"setuptools",', '"setuptools", "setuptools-isolated-build",'
     )
     files = {**PLAIN, "pyproject.toml": text, "setup.py": writes + PLAIN["setup.py"]}
-    done = check(project(files), *SHORT, "--only=with")
+    source = project(files)
+    done = check(source, *SHORT, "--only=with", "--write")
     assert done.returncode == 0, done.stderr
     result = one(done)
     assert result["written_into_tree"] == ["p/made.py"]
@@ -170,6 +171,11 @@ def test_a_setup_py_that_writes(project, check):
     backend = '+build-backend = "setuptools_isolated_build.build_meta"'
     assert backend in result["advice"]["diff"]
     assert "setup.py writes p/made.py" in result["advice"]["reasons"][0]
+    done = check(source, *SHORT, "--only=with")
+    assert done.returncode == 0, done.stderr
+    again = one(done)
+    assert (again["with"]["ok"], again["with"]["repeated"]) == (2, 0)
+    assert again["advice"]["diff"] == []
 
 
 def test_wrong_on_purpose(project, check, tmp_path):
@@ -264,17 +270,20 @@ def test_summary_of_what_could_not_be_told(project, check, tmp_path):
     assert "error: GITHUB_STEP_SUMMARY: cannot be written: " in done.stderr
 
 
-def test_two_interpreters(project, check, checker, make_environment, wheelhouse):
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for an interpreter")
+def test_two_interpreters(project, check, checker, tmp_path):
     """Both build in the same tree at once, also where they are called the same."""
-    (wheel,) = wheelhouse.iterdir()
-    pythons = checker.python, make_environment("other", str(wheel)).python
+    other = tmp_path / "bin" / "python"
+    other.parent.mkdir()
+    other.write_text(f'#!/bin/sh\nexec "{checker.python}" "$@"\n')
+    other.chmod(0o755)
+    variables = {"PATH": f"{other.parent}{os.pathsep}{os.environ['PATH']}"}
     source = project({**PLAIN, "pyproject.toml": PYPROJECT})
-    done = check(
-        source, *SHORT, "--only=with", *(f"--python={path}" for path in pythons)
-    )
+    both = f"--python={checker.python}", "--python=python"
+    done = check(source, *SHORT, "--only=with", *both, variables=variables)
     assert done.returncode == 0, done.stderr
     found = {way["python"]: way["builds"] for way in one(done)["with"]["ways"]}
-    assert found == {"python": 1, str(pythons[1]): 1}
+    assert found == {"python": 1, str(other): 1}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals")
