@@ -173,7 +173,7 @@ class _Check:
         )
         without = side._replace(variables=OFF, is_plugged=False)
         reference = Reference(self._bench, without)
-        reference.make(self._artifacts, self._watcher.step)
+        reference.make(self._artifacts, self._watcher.step, self._reference)
         half = Half(side.name)
         self._storm(side, half, reference)
         return half

@@ -40,20 +40,31 @@ class Reference:
         self.seconds: dict[str, float] = {}
         self.written: set[str] = set()
 
-    def make(self, artifacts: Sequence[str], say: Callable[[str], object]) -> None:
-        """Build each artifact twice, quietly.
+    def make(
+        self,
+        artifacts: Sequence[str],
+        say: Callable[[str], object],
+        like: Reference | None = None,
+    ) -> None:
+        """Build each artifact quietly, twice to see what varies.
+
+        Args:
+            like: has seen what varies; once is enough then.
 
         Raises:
             CheckError: one of them has failed.
         """
+        self.varies = dict(like.varies) if like else {}
         for python in self.side.pythons:
             for artifact in artifacts:
-                say(f"{artifact} alone, twice")
+                say(f"{artifact} alone, {'once' if like else 'twice'}")
                 way = Way(HOOKS_ALONE, artifact)
                 product, changed, run, _ = self._bench.quiet(self.side, python, way)
                 self.products[python, artifact] = product
                 self.seconds[artifact] = run.cpu or (run.ended or 0.0) - run.started
                 self.written |= changed
+                if like:
+                    continue
                 again, *_ = self._bench.quiet(self.side, python, way)
                 found = self.differences(python, way, again)
                 self.let_vary(python, way, found, again)
