@@ -154,7 +154,11 @@ class _Check:
         if half.is_right and not is_worth_it:
             return
         for change in candidates(self._project, by_setup):
-            trial = Trial(change, self._try(change))
+            try:
+                trial = Trial(change, self._try(change))
+            except CheckError as exc:  # it fails alone: no reason to know nothing
+                self._watcher.say(f"{change.title}: {exc}")
+                continue
             if trial.half.is_right and not trial.repeated:
                 self._result.trial = trial
                 return

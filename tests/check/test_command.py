@@ -178,6 +178,24 @@ def test_a_setup_py_that_writes(project, check):
     assert again["advice"]["diff"] == []
 
 
+def test_a_setting_that_fails(project, check):
+    """A project that cannot be built with it is checked to the end."""
+    writes = """
+open("p/made.py", "w").close()
+if "build_meta" in open("pyproject.toml").read().replace("setuptools.build_meta", ""):
+    raise OSError("no such backend here")
+"""
+    text = PYPROJECT.replace(
+        '"setuptools",', '"setuptools", "setuptools-isolated-build",'
+    )
+    files = {**PLAIN, "pyproject.toml": text, "setup.py": writes + PLAIN["setup.py"]}
+    done = check(project(files), *SHORT, "--only=with")
+    assert done.returncode == 0, done.stderr
+    assert "the backend of this package: a build alone" in done.stderr
+    assert "no such backend here" in done.stderr
+    assert "+build-backend" not in "".join(one(done)["advice"]["diff"])
+
+
 def test_wrong_on_purpose(project, check, tmp_path):
     """What differs only with the plugin is found and named; diffoscope is asked."""
     program = tmp_path / "bin" / "diffoscope"
