@@ -54,7 +54,7 @@ def candidates(project: Project, by_setup: set[str]) -> list[Change]:
     """Return the changes that are tried where builds are repeated, in this order.
 
     Args:
-        by_setup: what setup.py has written before its first command began.
+        by_setup: what setup.py has written before it called setup().
     """
     turns, backend = Change(takes_turns=True), Change(has_backend=True)
     if project.backend.partition(":")[0] != _SETUPTOOLS:
@@ -141,7 +141,7 @@ def _reason(trial: Trial, plugged: Half, written: tuple[set[str], set[str]]) -> 
     by_setup, in_all = written
     repeated = {path for build in plugged.builds for path in build.repeated}
     if by_setup and trial.change.has_backend:
-        cause = f"setup.py writes {_names(by_setup)} before its first command"
+        cause = f"setup.py writes {_names(by_setup)} before it calls setup()"
     elif repeated and repeated <= trees.in_tree_products(repeated):
         cause = f"editable builds put {_names(repeated)} beside the sources"
     elif in_all or repeated:

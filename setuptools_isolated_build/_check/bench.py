@@ -28,10 +28,12 @@ __all__ = ["Bench"]
 # pip copies what the hook has published to its own result directory, which no backend
 # can do in one step; and the hooks' results have names that are given by a frontend.
 _OWN_RESULT = {"pip", HOOKS_ALONE}
-_NO_COMMANDS = """
+# setuptools.setup calls it. From there on the plugin is at work: a distribution asks it
+# before all others, of which setuptools-scm writes version files.
+_NO_SETUP = """
 import tempfile
-from setuptools.dist import Distribution
-Distribution.run_commands = lambda self: sys.exit()
+import setuptools, distutils.core
+distutils.core.setup = lambda **attributes: sys.exit()
 build_meta.build_wheel(tempfile.mkdtemp())
 """
 
@@ -78,14 +80,14 @@ class Bench:
         return product, trees.changes(self.source, before), run, output
 
     def written_by_setup(self, side: Side) -> set[str]:
-        """Return what setup.py writes into the tree before its first command begins."""
+        """Return what setup.py writes into the tree before it calls setup()."""
         before = self._renew(side)
         path = [str(self.source / name) for name in side.backend_path]
-        program = frontends.backend_code(path) + _NO_COMMANDS
+        program = frontends.backend_code(path) + _NO_SETUP
         python = next(iter(side.pythons.values()))
         command = [str(python), "-c", program, side.backend]
         env = self._place.variables(side.variables)
-        log = self._place.new_log("setup.py without commands")
+        log = self._place.new_log("setup.py without setup()")
         run = runs.start(command, self.source, env, log)
         with runs.many([run]):
             for _ in runs.as_they_end([run], self._timeout):

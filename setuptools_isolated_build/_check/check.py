@@ -143,7 +143,7 @@ class _Check:
         """Try settings in turn until all is right with one, and nothing repeated.
 
         Args:
-            by_setup: what setup.py writes before its first command: nothing proves that
+            by_setup: what setup.py writes before it calls setup(): nothing proves that
                 no other build reads half of it.
         """
         without, half = self._result.without, self._result.with_plugin

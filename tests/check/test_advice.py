@@ -153,7 +153,7 @@ def test_the_backend_for_a_setup_py_that_writes(tmp_path):
     halves = half("without", ok=3, failed=1), half("with", ok=4)
     given = advised(found, *halves, by_setup=["p/made.h"], trial=trial)
     assert f'+build-backend = "{BACKEND}"' in given.diff
-    assert "setup.py writes p/made.h before its first command" in given.reasons[1]
+    assert "setup.py writes p/made.h before it calls setup()" in given.reasons[1]
 
 
 def test_what_no_setting_cures(tmp_path):

@@ -178,6 +178,28 @@ def test_a_setup_py_that_writes(project, check):
     assert again["advice"]["diff"] == []
 
 
+def test_a_setup_that_writes(project, check):
+    """The plugin is at work when setup() writes, as setuptools-scm does: no backend."""
+    setup_py = """
+from setuptools import Distribution, setup
+class Writing(Distribution):
+    def finalize_options(self):
+        super().finalize_options()
+        open("p/made.py", "w").close()
+setup(name="n", version="1", packages=["p"], distclass=Writing)
+"""
+    text = PYPROJECT.replace(
+        '"setuptools",', '"setuptools", "setuptools-isolated-build",'
+    )
+    files = {**PLAIN, "pyproject.toml": text, "setup.py": setup_py}
+    done = check(project(files), *SHORT, "--only=with")
+    assert done.returncode == 0, done.stderr
+    result = one(done)
+    assert result["written_into_tree"] == ["p/made.py"]
+    # Whether a build is repeated is a matter of time.
+    assert (result["tried"] or {}).get("change") in (None, "take-turns = true")
+
+
 def test_a_setting_that_fails(project, check):
     """A project that cannot be built with it is checked to the end."""
     writes = """
