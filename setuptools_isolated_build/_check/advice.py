@@ -16,8 +16,8 @@ __all__ = ["Advice", "Trial", "advise", "candidates"]
 
 _SETUPTOOLS = "setuptools.build_meta"
 _NAMED = 3
-# Less is not worth a queue.
-_OFTEN, _FASTER = 0.2, 0.9
+# What is repeated costs CPU, and nobody can foresee it; but no queue is worth any time.
+_MUCH_SLOWER = 2.0
 
 
 @dataclass
@@ -129,11 +129,10 @@ def _cure(
 
 
 def _is_worth_it(trial: Trial, plugged: Half, by_setup: set[str]) -> bool:
-    """Whether it cures what is wrong or unproven, or spares much."""
+    """Whether it cures what is wrong or unproven, or is not too slow for the rest."""
     is_for_setup = bool(by_setup) and trial.change.has_backend
-    is_often = plugged.count().repeated > _OFTEN * len(plugged.builds)
-    is_faster = trial.half.seconds < _FASTER * plugged.seconds
-    return not plugged.is_right or is_for_setup or is_often or is_faster
+    is_too_slow = trial.half.seconds > _MUCH_SLOWER * plugged.seconds
+    return not plugged.is_right or is_for_setup or not is_too_slow
 
 
 def _reason(trial: Trial, plugged: Half, written: tuple[set[str], set[str]]) -> str:
@@ -162,7 +161,7 @@ def _no_reason(trial: Trial, plugged: Half) -> str:
     repeated = {path for build in plugged.builds for path in build.repeated}
     return (
         f"With the plugin {counts.repeated} of {counts.total} builds had to be done "
-        f"once more, since another wrote {_names(repeated)}. That is seldom enough: "
+        f"once more, since another wrote {_names(repeated)}. A queue would cost more: "
         f"with {trial.change.title} none had to, and it took "
         f"{trial.half.seconds:.0f} s in place of {plugged.seconds:.0f} s."
     )

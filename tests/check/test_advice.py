@@ -134,14 +134,17 @@ def test_turns_for_builds_that_are_repeated(tmp_path):
     assert "+take-turns = true" in given.diff
 
 
-def test_no_queue_for_what_is_seldom(tmp_path):
-    """One repetition in ten builds is not worth a queue that takes longer."""
+def test_no_queue_that_takes_far_longer(tmp_path):
+    """A repetition costs less then; it is told of."""
     found = read(tmp_path, SYSTEM)
     plugged = half("with", ok=10, repeated=["p/made.py"])
-    trial = advice.Trial(Change(takes_turns=True), half("tried", ok=10, seconds=20))
-    given = advised(found, half("without", failed=10), plugged, trial=trial)
+    halves = half("without", failed=10), plugged
+    trial = advice.Trial(Change(takes_turns=True), half("tried", ok=10, seconds=21))
+    given = advised(found, *halves, trial=trial)
     assert "+take-turns = true" not in given.diff
-    assert "20 s in place of 10 s" in given.notes[0]
+    assert "21 s in place of 10 s" in given.notes[0]
+    trial.half.seconds = 19
+    assert "+take-turns = true" in advised(found, *halves, trial=trial).diff
 
 
 def test_the_backend_for_a_setup_py_that_writes(tmp_path):
