@@ -42,8 +42,8 @@ REAL = (
     "charset-normalizer",
     "requests",
 )
-# It calls mypycify() in setup.py then.
-VARIABLES = {"charset-normalizer": {"CHARSET_NORMALIZER_USE_MYPYC": "1"}}
+# It calls cythonize() in setup.py then.
+VARIABLES = {"charset-normalizer": {"CHARSET_NORMALIZER_USE_CYTHON": "1"}}
 HEADER = ("project", "without", "with", "advice", "with the advice")
 CHECK = ("-m", "setuptools_isolated_build", "check", "--json")
 
