@@ -152,6 +152,22 @@ def extensions(tree: Path, backend: str, number: int = 24) -> None:
     _write_pyproject(tree, "e", backend)
 
 
+def tiny_files(tree: Path, backend: str, number: int = 200) -> None:
+    """One extension module of many C files, each compiled in no time."""
+    tree.joinpath("t").mkdir(parents=True)
+    tree.joinpath("t", "__init__.py").touch()
+    for one in range(number):
+        text = f"int f{one}(int x) {{ return x + {one}; }}\n"
+        tree.joinpath("t", f"f{one}.c").write_text(text)
+    tree.joinpath("t", "fast.c").write_text("void *PyInit_fast(void) { return 0; }\n")
+    tree.joinpath("setup.py").write_text(
+        "from setuptools import Extension, setup\n"
+        f'parts = [f"t/f{{n}}.c" for n in range({number})]\n'
+        'setup(ext_modules=[Extension("t.fast", ["t/fast.c", *parts])])\n'
+    )
+    _write_pyproject(tree, "t", backend)
+
+
 def _write_pyproject(tree: Path, name: str, backend: str) -> None:
     text = _PYPROJECT.format(name=name, backend=backend)
     tree.joinpath("pyproject.toml").write_text(text)
