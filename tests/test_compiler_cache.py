@@ -488,6 +488,33 @@ def fake(directory, name, text):
     return f"{directory}{os.pathsep}{os.environ['PATH']}"
 
 
+# Called as ``swig -python -o p/one_wrap.c p/one.i``.
+SWIG = (
+    "#!/bin/sh\nwhile [ $# -gt 1 ]; do [ $1 = -o ] && out=$2; shift; done\ncp $1 $out\n"
+)
+
+
+def test_generated_one_by_one(project, plain, extra, cached, counters, tmp_path):
+    """Each extension's source appears, or is written anew, after the others' objects."""
+    extensions = [f'Extension("p.{name}", ["p/{name}.i"])' for name in SOURCES]
+    text = '#include "value.h"\nvoid *PyInit_{}(void) {{ return 0; }}\nint i = VALUE;\n'
+    source = project(
+        {
+            "setup.py": "from setuptools import Extension, setup\n"
+            f'setup(name="n", version="1", ext_modules=[{", ".join(extensions)}])\n',
+            "p/value.h": "#define VALUE 1\n",
+            **{f"p/{name}.i": text.format(name) for name in SOURCES},
+        }
+    )
+    variables = {**cached, "PATH": fake(tmp_path / "programs", "swig", SWIG)}
+    expected = harness.oracle(plain, source, tmp_path / "expected", variables)
+    for out in ("first", "second"):
+        wheel = extra.build(source, tmp_path / out, variables=variables)
+        assert wheel.read_bytes() == expected.read_bytes()
+        assert (source / "p" / "one_wrap.c").exists()
+        assert counters() == (MISSES if out == "first" else hits(3))
+
+
 SETTING = "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE"
 IS_DELETED = (
     '#!/bin/sh\n[ "$1" = --show-config ] || rm "$0"\n[ "$1" != gcc ] || exec "$@"\n'
