@@ -407,6 +407,20 @@ def test_a_new_header_in_front(project, plain, extra, cached, tmp_path):
     assert wheel.read_bytes() == expected.read_bytes()
 
 
+def test_a_new_file_that_no_compiler_reads(project, extra, cached, counters, tmp_path):
+    """Beside a source at the top of the tree, everything is."""
+    setup_py = textwrap.dedent(SETUP_PY).replace("p/one.c", "one.c")
+    text = FILES["p/one.c"].replace("<value.h>", '"include/b/value.h"')
+    source = project({**FILES, "setup.py": setup_py, "one.c": text})
+    extra.build(source, tmp_path / "first", variables=cached)
+    assert counters() == MISSES
+    (source / "docs").mkdir()
+    for name in ("docs/NOTES", "docs/notes.h", "other.h"):
+        (source / name).write_text("#error nobody reads this\n")
+    extra.build(source, tmp_path / "second", variables=cached)
+    assert counters() == hits(3)
+
+
 # What changes between two builds: a file's text, or a variable that setup.py or the
 # compiler reads.
 CHANGES = {
