@@ -28,6 +28,7 @@ __all__ = ["Plan"]
 
 _LOOK = 0.02  # seconds between two looks for a token, or for another build's object
 _GRACE = 0.5  # seconds for a compiler to remove its temporary files
+_LATEST = 10.0  # seconds for a thread to give its token back; make would lack it
 
 
 class Plan:
@@ -115,7 +116,7 @@ class Plan:
         self._is_ended = True
         self._pause()
         for thread in self._threads:
-            thread.join(_GRACE)
+            thread.join(_LATEST)
         if self._pool is not None:
             self._pool.close()
 

@@ -174,6 +174,38 @@ def test_all_that_a_compiler_has_started(planned, tmp_path):
         assert file.read() == ""
 
 
+def test_tokens_are_given_back(monkeypatch):
+    """Also by a thread that a busy machine lets wait; a make would lack them."""
+    is_ending, done = threading.Event(), []
+
+    class Tokens:
+        def acquire(self):
+            return self.give_back
+
+        def give_back(self):
+            assert is_ending.wait(SECONDS)
+            done.append("given back")
+
+        def close(self):
+            done.append("closed")
+
+    class Thread(threading.Thread):
+        def join(self, timeout=None):
+            is_ending.set()
+            super().join(timeout)
+
+    monkeypatch.setattr(plan.threading, "Thread", Thread)
+    monkeypatch.setattr(plan, "_GRACE", 0)  # as if it were a long time
+    made = plan.Plan(2, Tokens())
+    meet = threading.Barrier(2)
+    todo = [job(name, lambda captured, seconds: meet.wait(SECONDS)) for name in "ab"]
+    made.add(todo)
+    for each in todo:
+        made.compile(each, forbidden)
+    made.end()
+    assert done == ["given back", "closed"]
+
+
 def test_another_builds_flight(planned, monkeypatch):
     """It is put off; after a long time it is compiled nonetheless."""
     done = []
