@@ -359,6 +359,47 @@ def test_killed_while_compiling(
     assert wheel.read_bytes() == expected.read_bytes()
 
 
+# A compiler that is killed once, as for want of memory. A program, see above.
+KILLED_COMPILER = """
+    #include <signal.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/stat.h>
+    #include <unistd.h>
+    int main(int argc, char **argv) {
+        int compiles = 0, is_three = 0;
+        for (int i = 1; i < argc; i++) {
+            compiles |= strcmp(argv[i], "-c") == 0;
+            is_three |= strcmp(argv[i], "p/three.c") == 0;
+        }
+        if (compiles && is_three && mkdir(getenv("KILLED"), 0700) == 0)
+            raise(SIGKILL);
+        argv[0] = "gcc";
+        return execvp(argv[0], argv);
+    }
+    """
+
+
+def test_a_killed_compiler(project, plain, extra, cached, counters, tmp_path):
+    """It is run once more, through the cache, which is not what has failed."""
+    source = project(FILES)
+    program, code = tmp_path / "gcc", tmp_path / "killed.c"
+    code.write_text(KILLED_COMPILER)
+    subprocess.run(["gcc", code, "-o", program], check=True)
+    compiler = {"CC": str(program), "LDSHARED": "gcc -shared"}
+    compiler["KILLED"] = str(tmp_path)  # which is there
+    expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
+    killed = tmp_path / "killed"
+    command = extra.command("hook", source, tmp_path / "out")
+    variables = {**cached, **compiler, "KILLED": str(killed)}
+    output = finish(extra.start(command, source, variables))
+    assert killed.exists()
+    assert "fails where the compiler does not" not in output
+    assert only_wheel(tmp_path / "out") == expected.read_bytes()
+    extra.build(source, tmp_path / "warm", variables=variables)
+    assert counters() == {"hits": 3, "direct": 3, "misses": 3}
+
+
 def test_no_flights_without_a_cache(project, plugged, meeting_gcc, meeting, start):
     """Then nobody waits for anybody's object."""
     source = project(FILES)
