@@ -306,6 +306,7 @@ def test_no_locks(project, plugged, tmp_path, tmpdir_of_builds):
     assert status == 0, output
     assert "its file system has no locks" in output
     assert "published without a lock" in output
+    assert "this build and others of this tree do not notice each other: " in output
 
 
 @pytest.mark.parametrize(
