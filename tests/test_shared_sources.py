@@ -396,6 +396,27 @@ def test_what_fails_alone_too(frontend, begin, meeting, tmp_path):
     assert not list((tmp_path / "reader").glob("*.whl"))
 
 
+def test_what_cannot_be_published_after_all(begin, meeting, tmp_path):
+    """Made again, by a hook, and refused by its place: one line, and no traceback."""
+    rival = begin("rival", "slowly", "build_py")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    target = tmp_path / "reader" / "n-1-py3-none-any.whl"
+    target.mkdir()
+    meeting.let_go("copied")
+    meeting.let_go("half-written")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert reader.status == 1, output
+    assert AGAIN in output
+    assert output.strip().splitlines()[-1].startswith(f"error: {target}: ")
+    assert "Traceback" not in output
+    assert list(target.iterdir()) == []
+
+
 def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
     """By hand, with a command that has left something in the tree: an error says so."""
     source = project(FILES)
