@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
 from typing import TYPE_CHECKING
 
-from . import archives, frontends, runs, trees
+from . import archives, environments, frontends, runs, trees
 from .errors import CheckError, cause
 from .frontends import HOOKS_ALONE, Way
 from .results import FAILED, OK, WRONG, Build, plain_error, repeated_files
 from .waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .place import Place
@@ -63,10 +64,11 @@ class Bench:
         before = self._renew(side)
         result = self._place.new("quiet")
         result.mkdir()
-        run, log = self._start(side, python, way, result, {})
-        with runs.many([run]):
-            for _ in runs.as_they_end([run], self._timeout):
-                output = run.output()
+        with self._at_one_path(side) as here:
+            run, log = self._start(here, python, way, result, {})
+            with runs.many([run]):
+                for _ in runs.as_they_end([run], self._timeout):
+                    output = run.output()
         what = f"a build alone, {side.name} ({way})"
         if run.is_expired:
             raise CheckError(
@@ -84,14 +86,15 @@ class Bench:
         before = self._renew(side)
         path = [str(self.source / name) for name in side.backend_path]
         program = frontends.backend_code(path) + _NO_SETUP
-        python = next(iter(side.pythons.values()))
-        command = [str(python), "-c", program, side.backend]
         env = self._place.variables(side.variables)
         log = self._place.new_log("setup.py without setup()")
-        run = runs.start(command, self.source, env, log)
-        with runs.many([run]):
-            for _ in runs.as_they_end([run], self._timeout):
-                pass
+        with self._at_one_path(side) as here:
+            python = next(iter(here.pythons.values()))
+            command = [str(python), "-c", program, side.backend]
+            run = runs.start(command, self.source, env, log)
+            with runs.many([run]):
+                for _ in runs.as_they_end([run], self._timeout):
+                    pass
         return trees.changes(self.source, before)
 
     def round(
@@ -112,8 +115,8 @@ class Bench:
             waits.look((build for build in builds.values() if not build.ended), now)
             watcher.tick(now)
 
-        with runs.many([]) as started:
-            builds = self._start_all(side, half, ways, variables or {}, started)
+        with self._at_one_path(side) as here, runs.many([]) as started:
+            builds = self._start_all(here, half, ways, variables or {}, started)
             for build, run in zip(builds.values(), started):
                 build.started = run.started - began
             watcher.round(side.name, half)
@@ -130,6 +133,12 @@ class Bench:
         half.left |= changed - reference.written if side.is_plugged else changed
         kept = {build.product for build in half.builds if build.product is not None}
         self._place.discard(*{build.result for build in builds.values()} - kept)
+
+    @contextlib.contextmanager
+    def _at_one_path(self, side: Side) -> Iterator[Side]:
+        """Have the environments of *side* where those of every side are."""
+        with environments.at_one_path(side.pythons, self._place.path) as pythons:
+            yield side._replace(pythons=pythons)
 
     def _start_all(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 from .runs import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["copy", "create", "python_in"]
+__all__ = ["at_one_path", "copy", "create", "python_in"]
 
 
 def _run(command: Sequence[str]) -> None:
@@ -69,6 +70,32 @@ def copy(
     shutil.copytree(prefix, path, symlinks=True, dirs_exist_ok=True)
     run([str(python_in(path)), "-m", "pip", "install", "--quiet", *requirements])
     return python_in(path)
+
+
+@contextlib.contextmanager
+def at_one_path(
+    pythons: Mapping[str, Path], place: Path
+) -> Iterator[Mapping[str, Path]]:
+    """Move environments in *place* to where all of them are in such a block.
+
+    Headers are in them (numpy's), and debug information names their paths: wheels of
+    two environments would differ.
+
+    Args:
+        pythons: interpreters by their names; those outside of *place* stay.
+    """
+    found, moved = dict(pythons), []
+    try:
+        for number, (name, python) in enumerate(pythons.items()):
+            prefix, target = python.parent.parent, place / f"in-{number}"
+            if place in prefix.parents:
+                prefix.replace(target)
+                moved.append((target, prefix))
+                found[name] = python_in(target)
+        yield found
+    finally:
+        for target, prefix in moved:
+            target.replace(prefix)
 
 
 def _install_command(python: Path, arguments: Sequence[str]) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -12,7 +15,9 @@ import harness
 import pytest
 from _check import (
     archives,
+    bench,
     copies,
+    environments,
     errors,
     frontends,
     options,
@@ -21,6 +26,7 @@ from _check import (
     setups,
 )
 from _check.project import read
+from _check.side import Side
 from _check.tell import Lines
 from rich.console import Console
 
@@ -128,6 +134,35 @@ def test_an_extra_that_is_there(project, tmp_path, monkeypatch):
     assert asked == [["p.whl"], ["p.whl[ccache]"]]
     assert plain.variables == {}
     assert here.path in Path(plugged.variables["CCACHE_DIR"]).parents
+
+
+PREFIX = """
+import sys
+with open("prefix.txt", "w") as file:
+    file.write(sys.prefix)
+from setuptools import setup
+setup(name="n", version="1")
+"""
+
+
+def test_environments_at_one_path(project, tmp_path):
+    """Of headers in them, numpy's, debug information names the path."""
+    source = project({"setup.py": PREFIX})
+    sees_setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    said = []
+    with place.open_place(is_kept=False, say=print) as here:
+        made = bench.Bench(here, here.path / "source", 60, [])
+        for name in ("without", "with"):
+            venv.create(here.path / name, symlinks=os.name == "posix")
+            python = {"python": environments.python_in(here.path / name)}
+            backend = (harness.SETUPTOOLS, [])
+            one = Side(
+                name, python, source, *backend, sees_setuptools, is_plugged=False
+            )
+            assert made.written_by_setup(one) == {"prefix.txt"}
+            said.append((made.source / "prefix.txt").read_text())
+            assert python["python"].exists()
+    assert said[0] == said[1] != sys.prefix
 
 
 def git(directory, *command):
