@@ -90,8 +90,9 @@ def findings(result: Result) -> list[str]:
     """Say what was seen, line by line."""
     lines = [f"alone, with the plugin: {text}" for text in result.quiet]
     for half in (result.without, result.with_plugin):
-        errors = half.count().errors
-        lines += [f"{half.name}: {n} × {error}" for error, n in errors[:_MOST_ERRORS]]
+        for way in dict.fromkeys(build.way for build in half.builds):
+            errors = half.count(way).errors
+            lines += [f"{half.name}, {way}: {n} × {error}" for error, n in errors[:1]]
     for half in result.saving or ():
         errors = half.count().errors
         lines += [f"{half.name}: {n} × {error}" for error, n in errors[:_MOST_ERRORS]]

@@ -24,7 +24,9 @@ from _check import (
     place,
     results,
     setups,
+    table,
 )
+from _check.outcome import Result
 from _check.project import read
 from _check.side import Side
 from _check.tell import Lines
@@ -85,6 +87,27 @@ def test_what_is_left_in_the_tree(tmp_path):
     half = results.Half("with", [build], {"build/lib/m.py"})
     assert not half.is_right
     assert half.headline == "left in the tree: build/lib/m.py"
+
+
+def test_the_most_frequent_error_of_each_cell(project, tmp_path):
+    found = read(str(project({"setup.py": ""})))
+    half = results.Half("without")
+    for frontend, error in (
+        ("hooks", "a"),
+        ("hooks", "b"),
+        ("hooks", "b"),
+        ("uv", "c"),
+    ):
+        way = frontends.Way(frontend, "wheel")
+        build = results.Build(way, "python", 1, tmp_path, tmp_path, error=error)
+        build.verdict = results.FAILED
+        half.builds.append(build)
+    said = table.findings(Result(found, half, results.Half("with")))
+    times = "\N{MULTIPLICATION SIGN}"
+    assert said == [
+        f"without, hooks wheel: 2 {times} b",
+        f"without, uv wheel: 1 {times} c",
+    ]
 
 
 @pytest.mark.parametrize(
