@@ -82,6 +82,13 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def long(session: nox.Session) -> None:
+    """Builds killed at each point, and all that a cache may have to notice."""
+    command = ["tests/run.py", "--long", "tests/test_crashes.py"]
+    session.run("python", *command, "tests/test_compiler_cache.py", *session.posargs)
+
+
+@nox.session
 def shared(session: nox.Session) -> None:
     """200 builds of each kind of project that writes into its source tree."""
     session.run("python", "tests/shared.py", *session.posargs)

@@ -14,6 +14,7 @@ import fasteners  # noqa: TID251 - the tests' own lock
 import harness
 import pytest
 import setuptools_isolated_build
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--builds", type=int, default=10, help="builds per stress test")
     parser.addoption(
+        "--long", action="store_true", help="kill and change at each point, not at some"
+    )
+    parser.addoption(
         "--wheelhouse", type=Path, help="where the plugin's wheel is, or it is built"
     )
     parser.addoption(
@@ -46,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # For tests each of whose examples takes builds.
+    examples = 60 if config.getoption("--long") else 4
+    settings.register_profile("builds", max_examples=examples, deadline=None)
     tested = Path(setuptools_isolated_build.__file__)
     if harness.REPOSITORY / "setuptools_isolated_build" in tested.parents:
         pytest.exit("the installed wheel is tested, not the checkout: see tests/run.py")
@@ -293,6 +300,13 @@ def at_once(plugged, wheelhouse, tmp_path):
         return outputs
 
     return run
+
+
+@pytest.fixture
+def some(request):
+    """Take some of what a test tries, as CI does; all of it with ``--long``."""
+    is_long = request.config.getoption("--long")
+    return lambda points, step=2: points if is_long else points[::step]
 
 
 @pytest.fixture

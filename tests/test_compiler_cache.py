@@ -480,8 +480,7 @@ STATES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=6,
-    deadline=None,
+    settings.get_profile("builds"),
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
