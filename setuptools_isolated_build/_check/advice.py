@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import edit, trees
 from .edit import Change
+from .results import few
 
 if TYPE_CHECKING:
     from .project import Project
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "Trial", "advise", "candidates"]
 
 _SETUPTOOLS = "setuptools.build_meta"
-_NAMED = 3
 # What is repeated costs CPU, and nobody can foresee it; but no queue is worth any time.
 _MUCH_SLOWER = 2.0
 
@@ -140,11 +140,11 @@ def _reason(trial: Trial, plugged: Half, written: tuple[set[str], set[str]]) -> 
     by_setup, in_all = written
     repeated = {path for build in plugged.builds for path in build.repeated}
     if by_setup and trial.change.has_backend:
-        cause = f"setup.py writes {_names(by_setup)} before it calls setup()"
+        cause = f"setup.py writes {few(by_setup)} before it calls setup()"
     elif repeated and repeated <= trees.in_tree_products(repeated):
-        cause = f"editable builds put {_names(repeated)} beside the sources"
+        cause = f"editable builds put {few(repeated)} beside the sources"
     elif in_all or repeated:
-        cause = f"builds write {_names(in_all or repeated)}"
+        cause = f"builds write {few(in_all or repeated)}"
     else:
         cause = plugged.headline
     seen = f"{counts.repeated} of {counts.total} builds had to be done once more"
@@ -161,13 +161,7 @@ def _no_reason(trial: Trial, plugged: Half) -> str:
     repeated = {path for build in plugged.builds for path in build.repeated}
     return (
         f"With the plugin {counts.repeated} of {counts.total} builds had to be done "
-        f"once more, since another wrote {_names(repeated)}. A queue would cost more: "
+        f"once more, since another wrote {few(repeated)}. A queue would cost more: "
         f"with {trial.change.title} none had to, and it took "
         f"{trial.half.seconds:.0f} s in place of {plugged.seconds:.0f} s."
     )
-
-
-def _names(paths: set[str]) -> str:
-    names = sorted(paths)
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import cause
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from .archives import Difference
@@ -23,6 +24,7 @@ __all__ = [
     "Build",
     "Counts",
     "Half",
+    "few",
     "plain_error",
     "repeated_files",
 ]
@@ -90,6 +92,12 @@ def plain_error(text: str, source: Path) -> str:
     return _RANDOM.sub("…", text)
 
 
+def few(paths: Collection[str]) -> str:
+    """Name the first of *paths*, and say how many more there are."""
+    more = len(paths) - _NAMED
+    return ", ".join(sorted(paths)[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 @dataclass
 class Half:
     """All builds without the plugin, or with it.
@@ -125,7 +133,7 @@ class Half:
         bad = [f"{count.failed} failed"] if count.failed else []
         bad += [f"{count.wrong} had wrong contents"] if count.wrong else []
         if not bad:
-            return f"left in the tree: {', '.join(sorted(self.left)[:_NAMED])}"
+            return f"left in the tree: {few(self.left)}"
         return f"of {count.total} builds {' and '.join(bad)}"
 
     @property

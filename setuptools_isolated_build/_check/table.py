@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from .results import Half
+from .results import Half, few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,14 +98,16 @@ def findings(result: Result) -> list[str]:
         lines += [f"{half.name}: {n} × {error}" for error, n in errors[:_MOST_ERRORS]]
     remarks = {text for b in result.with_plugin.builds for text in b.remarks}
     lines += [f"with: {text}" for text in sorted(remarks)]
-    left = sorted(result.with_plugin.left)
-    lines += [f"with: left in the tree: {name}" for name in left]
+    if result.with_plugin.left:
+        lines.append(f"with: left in the tree: {few(result.with_plugin.left)}")
     repeated = sum(bool(build.repeated) for build in result.with_plugin.builds)
     if repeated:
         all_builds = len(result.with_plugin.builds)
         lines.append(f"with: {repeated} of {all_builds} builds were done once more")
-    lines += [f"written into the tree by builds: {name}" for name in result.written]
-    lines += [f"another one in each build by itself: {name}" for name in result.varying]
+    if result.written:
+        lines.append(f"written into the tree by builds: {few(result.written)}")
+    if result.varying:
+        lines.append(f"another one in each build by itself: {few(result.varying)}")
     return [*lines, *result.advice.notes]
 
 

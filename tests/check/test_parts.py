@@ -89,6 +89,17 @@ def test_what_is_left_in_the_tree(tmp_path):
     assert half.headline == "left in the tree: build/lib/m.py"
 
 
+def test_a_few_of_many_names(project):
+    """pyerfa's setup.py writes hundreds of files."""
+    halves = results.Half("without"), results.Half("with")
+    found = Result(read(str(project({"setup.py": ""}))), *halves)
+    found.written = ["a", "b", "c"]
+    assert table.findings(found) == ["written into the tree by builds: a, b, c"]
+    found.written += ["d", "e"]
+    (said,) = table.findings(found)
+    assert said == "written into the tree by builds: a, b, c and 2 more"
+
+
 def test_the_most_frequent_error_of_each_cell(project, tmp_path):
     found = read(str(project({"setup.py": ""})))
     half = results.Half("without")
