@@ -28,21 +28,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLUGIN = "setuptools-isolated-build"
-# What each writes: headers and C by setup.py, a header by setup.py, C from Cython.
+# pyerfa's setup.py runs configure, datrie's translates with Cython; bottleneck's build_ext
+# writes a header and C.
 WRITERS = {"pyerfa": "2.0.1.5", "bottleneck": "1.6.0", "datrie": "0.8.3"}
 REAL = (
-    "klein",
-    "pytest",
-    "oslo.utils",
-    "simplejson",
-    "python-dateutil",
-    "SQLAlchemy",
-    "fastavro",
     "cffi",
-    "charset-normalizer",
+    "jmespath",
+    "klein",
+    "MarkupSafe",
+    "oslo.utils",
+    "pytest",
+    "python-dateutil",
     "requests",
+    "simplejson",
+    "six",
+    # Cython, in setup.py or before it
+    "charset-normalizer",
+    "fastavro",
+    "SQLAlchemy",
 )
-# It calls cythonize() in setup.py then.
+# cythonize() is called then.
 VARIABLES = {"charset-normalizer": {"CHARSET_NORMALIZER_USE_CYTHON": "1"}}
 HEADER = ("project", "without", "with", "advice", "with the advice")
 CHECK = ("-m", "setuptools_isolated_build", "check", "--json")
@@ -56,9 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
     own = harness.REPOSITORY / ".corpus"
     parser.add_argument("--place", type=Path, default=own)
     options, more = parser.parse_known_args(arguments)
+    names = options.names or [*WRITERS, *harness.PROJECTS, *REAL]
+    known = {*WRITERS, *harness.PROJECTS, *dict(corpus.listed())}
+    if unknown := set(names) - known:
+        parser.error(f"not known: {', '.join(sorted(unknown))}")
     place = options.place.resolve()
     (place / "downloads").mkdir(parents=True, exist_ok=True)
-    names = options.names or [*WRITERS, *harness.PROJECTS, *REAL]
     more += [f"--at-once={options.at_once}", f"--rounds={options.rounds}"]
     with tempfile.TemporaryDirectory() as name:
         here = Path(name)
