@@ -1,9 +1,9 @@
 """The installed entry points, read once in place of a dozen times.
 
 In all releases from 64.0.3 to 84.2.1 setuptools reads the metadata of everything that
-is installed for each command that it looks up, and for each kind of plugin. That is
-more CPU than all that this package does, and pays for it. So the name ``metadata`` in
-its modules is replaced; where there is no such name, nothing is.
+is installed for each command that it looks up, and for each kind of plugin. Doing that
+once saves nearly as many instructions as all of this package takes. So the name
+``metadata`` in its modules is replaced; where there is no such name, nothing is.
 """
 
 from __future__ import annotations
