@@ -83,9 +83,8 @@ def stress(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """Builds killed at each point, and all that a cache may have to notice."""
-    command = ["tests/run.py", "--long", "tests/test_crashes.py"]
-    session.run("python", *command, "tests/test_compiler_cache.py", *session.posargs)
+    """All tests with all of their cases: builds killed at each point, among others."""
+    session.run("python", "tests/run.py", "-q", "--long", *session.posargs)
 
 
 @nox.session

@@ -40,7 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--builds", type=int, default=10, help="builds per stress test")
     parser.addoption(
-        "--long", action="store_true", help="kill and change at each point, not at some"
+        "--long",
+        action="store_true",
+        help="kill and change at each point, not at some; what is marked as long, too",
     )
     parser.addoption(
         "--wheelhouse", type=Path, help="where the plugin's wheel is, or it is built"
@@ -57,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # For tests each of whose examples takes builds.
-    examples = 60 if config.getoption("--long") else 4
+    examples = 60 if config.getoption("--long") else 3
     settings.register_profile("builds", max_examples=examples, deadline=None)
     tested = Path(setuptools_isolated_build.__file__)
     if harness.REPOSITORY / "setuptools_isolated_build" in tested.parents:
@@ -68,6 +70,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     # It installs all of these tools.
     is_left_out = not config.getoption("--generators")
     return (collection_path.name == "test_generators.py" and is_left_out) or None
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if not config.getoption("--long"):
+        late = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=late)
+        items[:] = [item for item in items if item not in late]
 
 
 @pytest.fixture(scope="session")

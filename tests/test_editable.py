@@ -334,7 +334,17 @@ def test_read_only_tree_that_has_to_be_written(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("example", harness.PROJECTS)
+# The others are built at once in test_concurrent_builds.
+SHORT = {"c-extension", "src-layout"}
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(name, marks=[] if name in SHORT else pytest.mark.long)
+        for name in harness.PROJECTS
+    ],
+)
 def test_all_hooks_at_once(
     example, plain, plugged, tmp_path, tmpdir_of_builds, request
 ):

@@ -141,7 +141,9 @@ def tox(once):
     return harness.Environment.at(path)
 
 
-@pytest.mark.parametrize("package", ["wheel", "editable"])
+@pytest.mark.parametrize(
+    "package", ["wheel", pytest.param("editable", marks=pytest.mark.long)]
+)
 def test_tox_in_parallel(package, project, tox, at_once, tmp_path):
     """Two ``tox -p`` at once, each building the package for its environments.
 

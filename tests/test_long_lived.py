@@ -196,7 +196,9 @@ def growth(environment, source, out, builds, variables):
 @pytest.mark.skipif(
     os.name == "nt", reason="descriptors are moved by the means of POSIX"
 )
-@pytest.mark.parametrize("ends", ["well", "FAILS", "FAILS_LATER"])
+@pytest.mark.parametrize(
+    "ends", ["well", pytest.param("FAILS", marks=pytest.mark.long), "FAILS_LATER"]
+)
 def test_flat(ends, project, plain, plugged, tmp_path, request):
     """In memory, descriptors and classes, as with setuptools alone."""
     builds = request.config.getoption("--builds") * (3 if ends == "well" else 1)
@@ -236,7 +238,14 @@ sys.addaudithook(write_down)
 """
 
 
-@pytest.mark.parametrize("hook", ["wheel", "sdist", "editable", "metadata", "requires"])
+@pytest.mark.parametrize(
+    "hook",
+    [
+        *("wheel", "sdist", "editable"),
+        pytest.param("metadata", marks=pytest.mark.long),
+        pytest.param("requires", marks=pytest.mark.long),
+    ],
+)
 def test_setup_in_a_thread(hook, project, plain, plugged, tmp_path, tmpdir_of_builds):
     """It is the hook's all the same: private, and its last step is mended."""
     source = project({"setup.py": IN_A_THREAD, "p/__init__.py": ""})
