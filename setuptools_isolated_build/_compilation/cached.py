@@ -128,7 +128,7 @@ class Cache(NamedTuple):
             env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
         _, asked, directory, private = compilation
         since = _make_newer(marker, asked)
-        listed = marker + ".d"
+        listed = marker + guard.LISTED
         place = directory or os.getcwd()
         found = inputs.read(asked, place, private, listed, env)
         if found is None:
@@ -158,6 +158,7 @@ class Cache(NamedTuple):
             text = guard.SHELL.format(
                 marker=guard.MARKER,
                 failed=guard.FAILED,
+                listed=guard.LISTED,
                 files=guard.FILES,
                 states=guard.STATES,
                 python=shlex.join([sys.executable, "-I", "-S", guard.__file__]),
@@ -192,7 +193,10 @@ def _write(path: str, text: str) -> None:
 
 
 def _remove(marker: str) -> None:
-    suffixes = (guard.FILES, guard.STATES, guard.OBJECT, guard.FAILED, ".d", ".key")
+    suffixes = (
+        *(guard.FILES, guard.STATES, guard.LISTED, guard.OBJECT, guard.FAILED),
+        ".key",
+    )
     for path in (marker, *(marker + suffix for suffix in suffixes)):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)

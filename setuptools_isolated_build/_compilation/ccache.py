@@ -31,8 +31,8 @@ _UNKNOWN = "?"
 _OTHER_PATHS = ("-i", "-B", "-L", "-M", "@")
 
 _SECONDS = 60
-# Whatever ccache.conf says. The depend mode asks no preprocessor, which `inputs` has
-# done, and compares the contents of all that is read. With sloppiness, options or
+# Whatever ccache.conf says. The depend mode asks no preprocessor: `inputs` has done so,
+# and what it has found is in a file that ccache looks at. With sloppiness, options or
 # headers that are ignored it would find what was made from something else; with a
 # compiler or a base directory of its own it would compile something else. A hard link
 # to an object is one to what all others get.

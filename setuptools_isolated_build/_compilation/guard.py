@@ -7,6 +7,9 @@ stores nothing if that fails. It asks ``find`` whether a file has changed, which
 little; only if one has, or ``find`` cannot tell, this script looks closer: a file that
 has got a further hard link has changed too, by its times.
 
+The compiler's list of what it has read is emptied: ccache knows of all that by
+`inputs`, and would compare some 250 headers at each hit.
+
 It is started by ``python -I -S``, and imports next to nothing.
 """
 
@@ -21,11 +24,13 @@ from typing import NamedTuple
 MARKER = "_SETUPTOOLS_ISOLATED_BUILD_MARKER"
 FILES = ".files"  # for the shell: what is read
 STATES = ".states"  # for this script: the object, and what was read
+LISTED = ".d"  # the compiler's list of what it has read
 OBJECT = ".o"  # the object, if something was changed: right, but not to be stored
 FAILED = ".failed"  # the compiler has failed, not the cache
 SHELL = """\
 #!/bin/sh
 "$@" || {{ status=$?; : > "${marker}{failed}"; exit $status; }}
+echo -: > "${marker}{listed}"
 . "${marker}{files}"
 changed=$(find -L "$@" -prune -cnewer "${marker}" 2>&1) && [ -z "$changed" ] && exit 0
 exec {python} "${marker}{states}"

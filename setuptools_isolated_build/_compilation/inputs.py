@@ -7,11 +7,11 @@ checksums in debug information. So the contents of the files are compared too.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import re
 import subprocess
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from setuptools_isolated_build._compilation import guard, known
@@ -24,7 +24,7 @@ __all__ = ["Inputs", "read"]
 _SECONDS = 600
 _PRECOMPILED = (".gch", ".pch")
 _BLOCK = 1 << 20
-_LINE_MARKER = re.compile(rb"^# \d.*\n", re.MULTILINE)
+_LINE_MARKER = re.compile(rb"\n# \d.*")  # the file that the next lines are of
 # Inline assembly can read files (``.include``, ``.incbin``), of which no preprocessor
 # knows. Without a dot in it there is no directive, and without a backslash but for the
 # ends of lines none is hidden. Names that end in "asm" are taken for it too.
@@ -36,8 +36,15 @@ _PLAIN_ASSEMBLY = re.compile(
 # gcc writes the names in attributes and pragmas as they are, ends of lines too.
 # Each begins with plain letters, by which they are found in a fifth of the time.
 _HIDDEN_ASSEMBLY = tuple(
-    map(re.compile, (rb"__attribute[^;{]*\\", rb"\[\[[^;{]*\\", rb"\n[ \t]*#.*\\"))
+    map(
+        re.compile,
+        (rb"__attribute[^;{\\]*\\", rb"\[\[[^;{\\]*\\", rb"\n[ \t]*#(?! \d).*\\"),
+    )
 )
+# Two changes in one tick of a file system's clock give a file the same times; the
+# slowest clock ticks every two seconds.
+_SETTLED = 4_000_000_000  # nanoseconds
+_digests: dict[tuple[object, ...], str] = {}
 
 
 class Inputs(NamedTuple):
@@ -109,10 +116,22 @@ def read(
 
 def _is_whole(text: bytes) -> bool:
     """Whether the preprocessed *text* has a part of all that the compiler reads."""
-    text = b"\n" + _LINE_MARKER.sub(b"", text)
-    return all(
-        _PLAIN_ASSEMBLY.match(text, found.end()) for found in _ASSEMBLY.finditer(text)
-    ) and not any(hidden.search(text) for hidden in _HIDDEN_ASSEMBLY)
+    text = b"\n" + text
+    if not all(
+        _PLAIN_ASSEMBLY.match(text, found.end()) or _is_in_marker(text, found.start())
+        for found in _ASSEMBLY.finditer(text)
+    ):
+        return False
+    if b"\\" not in text:
+        return True
+    markers = b"".join(_LINE_MARKER.findall(text))
+    if b";" in markers or b"{" in markers:  # they would end the search in an attribute
+        return False
+    return not any(hidden.search(text) for hidden in _HIDDEN_ASSEMBLY)
+
+
+def _is_in_marker(text: bytes, index: int) -> bool:
+    return bool(_LINE_MARKER.match(text, text.rfind(b"\n", 0, index)))
 
 
 def _dependencies(listed: str) -> list[str]:
@@ -125,11 +144,17 @@ def _dependencies(listed: str) -> list[str]:
 
 def _state(path: str) -> guard.State:
     found = os.stat(path)
+    return guard.State(
+        found.st_ino, found.st_size, found.st_mtime_ns, _digest(path, found)
+    )
+
+
+def _digest(path: str, found: os.stat_result) -> str:
     times = (found.st_mtime_ns, found.st_ctime_ns)
-    digest = _digest(path, found.st_dev, found.st_ino, found.st_size, times)
-    return guard.State(found.st_ino, found.st_size, found.st_mtime_ns, digest)
-
-
-@functools.lru_cache(maxsize=20000)
-def _digest(path: str, *_state: object) -> str:
-    return guard.digest(path)
+    state = (path, found.st_dev, found.st_ino, found.st_size, *times)
+    digest = _digests.get(state)
+    if digest is None:
+        digest = guard.digest(path)
+        if max(times) < time.time_ns() - _SETTLED:
+            _digests[state] = digest
+    return digest

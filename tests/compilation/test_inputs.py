@@ -38,6 +38,19 @@ def test_contents(key):
     assert key(text, x_h="int a;\n") != key(text, x_h="int  a;\n")
 
 
+def test_changed_within_a_tick(key, monkeypatch):
+    """A comment of the same length, written while the file system's clock stood."""
+    stat, first = os.stat, {}
+
+    def as_at_first(path, **kwargs):
+        found = stat(path, **kwargs)
+        return first.setdefault(path, found) if str(path).endswith("x.h") else found
+
+    monkeypatch.setattr(os, "stat", as_at_first)
+    text = '#include "x.h"\n'
+    assert key(text, x_h="int a; /* 1 */\n") != key(text, x_h="int a; /* 2 */\n")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -45,6 +58,7 @@ def test_contents(key):
         '__asm__("");',
         'void f(void) { __asm__ volatile("nop\\n\\tnop" : : : "memory"); }',
         'int f(void) __attribute__((section("own"))); char *s = "\\n.incbin";',
+        '#line 1 "asm/x.h"\nint f(void);',
     ],
 )
 def test_plain_assembly(text, key):
@@ -61,6 +75,7 @@ def test_plain_assembly(text, key):
         'void f(void) { __asm volatile("nop; " ".include x" ::); }',
         'int f __attribute__((section("x\\n.incbin y\\n")));',
         '#ident "\\n.incbin y"',
+        'int f __attribute__((\n#line 1 "a;b"\nsection("x\\n.incbin y\\n")));',
     ],
 )
 def test_assembly_that_may_read_files(text, key):
