@@ -689,15 +689,10 @@ def test_missing(project, plain, extra, cached, tmp_path):
     """The extra is installed, but its program is gone."""
     source = project(FILES)
     expected = harness.oracle(plain, source, tmp_path / "expected")
-    program = extra.python.parent / "ccache"
-    program.rename(tmp_path / "ccache-program")
-    try:
-        run = extra.start(
-            extra.command("hook", source, tmp_path / "out"), source, cached
-        )
-        output = finish(run)
-    finally:
-        (tmp_path / "ccache-program").rename(program)
+    own = extra.copy(tmp_path / "own", "setuptools")  # the other one is in use
+    (own.python.parent / "ccache").unlink()
+    run = own.start(own.command("hook", source, tmp_path / "out"), source, cached)
+    output = finish(run)
     assert "missing, so compilations are not cached" in output
     assert "setuptools-isolated-build[ccache]" in output
     assert only_wheel(tmp_path / "out") == expected.read_bytes()
