@@ -177,13 +177,14 @@ def _from_pyproject(path: str) -> dict[str, object]:
 
 
 def _check_names(path: str, tables: Mapping[str, object]) -> None:
-    # Most projects have no table that begins like ours.
     for name in tables:
-        if name == _TABLE or name[:5].lower() != _TABLE[:5]:
+        plain = re.sub(r"[-_.\s]+", "-", name).lower()
+        lengths = len(plain), len(_TABLE)
+        # Most projects have no table that can be meant, by its length.
+        if name == _TABLE or 2 * min(lengths) <= _ALIKE * sum(lengths):
             continue
         import difflib
 
-        plain = re.sub(r"[-_.\s]+", "-", name).lower()
         if difflib.SequenceMatcher(None, plain, _TABLE).ratio() > _ALIKE:
             cause = f"unknown table [tool.{name}]"
             raise SettingsError(path, cause, f"did you mean [tool.{_TABLE}]?")

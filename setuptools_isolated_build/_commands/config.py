@@ -8,7 +8,6 @@ of the command's name then, and has none of its own: ours is `config`.
 from __future__ import annotations
 
 import os
-import secrets
 from distutils.command import config as _distutils  # setuptools' own
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ class Config(_Base):
     temp_files: list[str]
 
     def _gen_temp_sourcefile(self, body: str, headers: Any, lang: str) -> str:
-        name = f"{_NAME}-{secrets.token_hex(8)}{_distutils.LANG_EXT[lang]}"
+        name = f"{_NAME}-{os.urandom(8).hex()}{_distutils.LANG_EXT[lang]}"
         included = "".join(f"#include <{header}>\n" for header in headers or ())
         end = "" if body.endswith("\n") else "\n"
         with open(name, "x", encoding="utf-8") as file:

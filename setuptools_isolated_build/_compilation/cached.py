@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import shlex
 import shutil
 import subprocess
@@ -76,7 +75,7 @@ class Cache(NamedTuple):
             kwargs: for *run*.
         """
         env = {**os.environ, **(kwargs.get("env") or {})}
-        marker = os.path.join(self.directory, secrets.token_hex(8))
+        marker = os.path.join(self.directory, os.urandom(8).hex())
         try:
             asked = compilation.asked
             if self.name == "ccache" and self.program not in _broken:

@@ -24,7 +24,6 @@ from setuptools_isolated_build._compilation import (
     known,
     programs,
 )
-from setuptools_isolated_build._compilation.cached import Compilation
 from setuptools_isolated_build._setuptools.output import warn
 
 if TYPE_CHECKING:
@@ -197,6 +196,8 @@ def _through_cache(
             asked, directory = inside, place.private
     key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
     if cache:
+        from setuptools_isolated_build._compilation.cached import Compilation
+
         compilation = Compilation(command, asked, directory, place.private)
         compile_it = partial(cache.compile, run, compilation, tell, **kwargs)
     elif directory:

@@ -12,11 +12,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Callable
 
-from setuptools_isolated_build._compilation.cached import Cache
 from setuptools_isolated_build.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from setuptools_isolated_build._compilation.cached import Cache
 
 __all__ = ["find", "for_cmake", "launcher"]
 
@@ -48,15 +49,16 @@ def find(setting: str, directory: str, tell: Callable[[str], object]) -> Cache |
         # Lists of paths, which are told to a cache, could not hold it.
         tell(f"{directory}: compilations are not cached below a name with {os.pathsep}")
         return None
-    if setting == "auto":
-        found = _of_the_extra(tell)
-        return None if found is None else Cache(found, "ccache", directory)
-    found = shutil.which(setting)
-    if found is None:
+    found = _of_the_extra(tell) if setting == "auto" else shutil.which(setting)
+    if found is None and setting != "auto":
         cause = f"there is no {setting} on PATH"
         remedy = f'install it, or require "{_EXTRA}", which "auto" uses'
         raise SettingsError("compiler-cache", cause, remedy)
-    return Cache(found, setting, directory)
+    if found is None:
+        return None
+    from setuptools_isolated_build._compilation.cached import Cache
+
+    return Cache(found, "ccache" if setting == "auto" else setting, directory)
 
 
 def launcher(command: Sequence[str]) -> str:
