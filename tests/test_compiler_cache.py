@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import harness
@@ -254,6 +255,29 @@ def test_one_flight_per_object(
     finish(second)
     count = 6 if modules == "three, one object" else 3
     assert counters() == {"hits": count, "direct": count, "misses": count}
+    for who in ("first", "second"):
+        assert only_wheel(tmp_path / who) == expected.read_bytes()
+
+
+@pytest.mark.long
+def test_a_minute_for_one_file(
+    project, plain, extra, meeting_gcc, meeting, counters, start, tmp_path
+):
+    """Longer than anybody waits for a lock by default: the object is waited for."""
+    source = project(FILES)
+    compiler = {key: meeting_gcc[key] for key in ("CC", "LDSHARED")}
+    expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
+    first = start(extra, source, "wheel", "first", meeting_gcc)
+    assert meeting.arrival() == "first one"
+    second = start(extra, source, "wheel", "second", meeting_gcc)
+    for name in ("three", "two"):
+        assert meeting.arrival() == f"second {name}"
+        meeting.let_go(f"second {name}")
+    time.sleep(65)  # how long it takes is what is tested
+    meeting.let_go("first one")
+    finish(first)
+    finish(second)
+    assert counters() == {"hits": 3, "direct": 3, "misses": 3}
     for who in ("first", "second"):
         assert only_wheel(tmp_path / who) == expected.read_bytes()
 
