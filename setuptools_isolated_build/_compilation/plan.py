@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build._compilation import flights
-from setuptools_isolated_build._compilation.planned import Planned
+from setuptools_isolated_build._compilation.planned import LOOK, Planned, interval
 from setuptools_isolated_build._setuptools.output import tell, warn
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan"]
 
-_LOOK = 0.02  # seconds between two looks for a token, or for another build's object
 _GRACE = 0.5  # seconds for a compiler to remove its temporary files
 _LATEST = 10.0  # seconds for a thread to give its token back; make would lack it
 
@@ -131,10 +130,10 @@ class Plan:
                     return None
                 if planned.captured is not None and not planned.is_running:
                     return planned.captured
-                mine = planned if self._may_try(planned) else self._next()
+                mine = planned if planned.is_due else self._next()
                 if mine is None:
                     self._show()
-                    self._changed.wait(_LOOK if planned.waits else None)
+                    self._changed.wait(LOOK if planned.waits else None)
                     continue
                 captured = self._claim(mine)
                 self._awaited, self._meanwhile = planned, captured
@@ -162,19 +161,20 @@ class Plan:
         with self._changed:
             while self._next() is None and not self._is_ended:
                 waits = any(planned.waits for planned in self._planned)
-                self._changed.wait(_LOOK if waits else None)
+                self._changed.wait(LOOK if waits else None)
+        since = time.monotonic()
         while not self._is_ended:
             give_back = self._pool.acquire() if self._pool is not None else None
             with self._changed:
                 if give_back is not None or self._next() is None:
                     return give_back
-                self._changed.wait(_LOOK)
+                self._changed.wait(interval(time.monotonic() - since))
         return None
 
     def _next(self) -> Planned | None:
         if self._is_paused:
             return None
-        return next(filter(self._may_try, self._planned), None)
+        return next((planned for planned in self._planned if planned.is_due), None)
 
     def _claim(self, planned: Planned) -> Captured:
         captured = planned.claim()
@@ -187,14 +187,11 @@ class Plan:
             begun = total - sum(planned.waits for planned in self._planned)
             self._line.show(begun, total, len(self._running()))
 
-    def _may_try(self, planned: Planned) -> bool:
-        return planned.waits and time.monotonic() - planned.asked > _LOOK
-
     def _run(self, planned: Planned, captured: Captured) -> None:
         is_done = has_failed = False
         try:
             is_late = 0 < planned.first_asked < time.monotonic() - flights.LONGEST
-            planned.job.compile(captured, _LOOK if is_late else 0)
+            planned.job.compile(captured, LOOK if is_late else 0)
             is_done = True
         except flights.InFlightError:
             planned.asked = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from setuptools_isolated_build._compilation.captured import Captured
@@ -9,7 +10,15 @@ from setuptools_isolated_build._compilation.captured import Captured
 if TYPE_CHECKING:
     from setuptools_isolated_build._compilation.jobs import Job
 
-__all__ = ["Planned"]
+__all__ = ["LOOK", "Planned", "interval"]
+
+LOOK = 0.02  # seconds between two looks for a token, or for another build's object
+_SELDOM = 0.2  # the same after a while: looking takes time that others compile in
+
+
+def interval(waited: float) -> float:
+    """Return the seconds until the next look for what was waited for so long."""
+    return min(max(LOOK, waited / 4), _SELDOM)
 
 
 class Planned:
@@ -45,3 +54,9 @@ class Planned:
     def waits(self) -> bool:
         """Whether nobody compiles it, nor has done so."""
         return not (self.is_running or self.has_failed or self.captured)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it waits, and no other build was just seen to compile it."""
+        since = time.monotonic() - self.asked
+        return self.waits and since > interval(self.asked - self.first_asked)
