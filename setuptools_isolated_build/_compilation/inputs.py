@@ -7,6 +7,7 @@ checksums in debug information. So the contents of the files are compared too.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -88,12 +89,14 @@ def read(
         command += ["-MD", "-MF", listed, "-MT", "-"]
         text = _preprocess(command, directory, env)
         paths = {path: os.path.join(directory, path) for path in _dependencies(listed)}
-        os.unlink(listed)
         if not paths or not _is_whole(text):
             return None
         states = {path: _state(full) for path, full in paths.items()}
     except (OSError, subprocess.SubprocessError):
         return None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(listed)
     if any(
         os.path.exists(p + suffix) for p in paths.values() for suffix in _PRECOMPILED
     ):
@@ -109,25 +112,25 @@ def read(
 
 def _preprocess(command: list[str], directory: str, env: Mapping[str, str]) -> bytes:
     program = command[0]
-    is_quick = program not in _without_quick
-    try:
-        return subprocess.run(  # noqa: S603  # the project's compiler
-            [*command, _QUICK] if is_quick else command,
-            cwd=directory,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what is wrong is said when it compiles
-            timeout=_SECONDS,
-            check=True,
-        ).stdout
-    except subprocess.CalledProcessError:
-        if not is_quick:
-            raise
-        _without_quick.add(
-            program
-        )  # it is not gcc, or there is a mistake in the source
-        return _preprocess(command, directory, env)
+    if program not in _without_quick:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return _output([*command, _QUICK], directory, env)
+    text = _output(command, directory, env)
+    _without_quick.add(program)  # it is not gcc
+    return text
+
+
+def _output(command: list[str], directory: str, env: Mapping[str, str]) -> bytes:
+    return subprocess.run(  # noqa: S603  # the project's compiler
+        command,
+        cwd=directory,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # what is wrong is said when it compiles
+        timeout=_SECONDS,
+        check=True,
+    ).stdout
 
 
 def _is_whole(text: bytes) -> bool:

@@ -89,6 +89,14 @@ def test_what_is_not_there(key):
     assert inputs.read(command, os.getcwd(), "", "a.d", os.environ) is None
 
 
+def test_a_mistake_in_another_source(key):
+    """It does not change how the compiler is asked for this one."""
+    text = "#include <stddef.h>\nvoid *p = NULL;\n"
+    before = key(text)
+    assert key("#error\n") is None
+    assert key(text) == before
+
+
 def test_a_precompiled_header(key):
     """It may be read in place of the header, and can be of another text."""
     assert key('#include "x.h"\n', **{"x_h": "int a;\n", "x_h.gch": ""}) is None
