@@ -8,6 +8,10 @@ import textwrap
 
 import harness
 import pytest
+import remains
+import setuptools
+from setuptools_isolated_build import errors
+from setuptools_isolated_build._setuptools import distribution
 
 ISOLATED = "isolated build: "
 
@@ -172,8 +176,8 @@ def test_setup_called_twice(project, plain, plugged):
     )
     status, output = plugged.setup_py(source, "bdist_wheel")
     assert status == 0, output
-    for distribution, module in (("m", "a.py"), ("n", "b.py")):
-        (wheel,) = (source / "dist").glob(f"{distribution}-*.whl")
+    for project_name, module in (("m", "a.py"), ("n", "b.py")):
+        (wheel,) = (source / "dist").glob(f"{project_name}-*.whl")
         names = [name for name, *_ in harness.wheel_contents(wheel)]
         assert [name for name in names if name.endswith(".py")] == [module]
     status, output = plain.setup_py(source, "bdist_wheel")
@@ -590,3 +594,56 @@ def test_bdist_wheel_among_the_entry_points(project, plain, plugged, tmp_path):
         outputs.append((status == 0, "the entry point's" in output))
     assert outputs[0] == outputs[1]
     assert outputs[1][0]
+
+
+# The finder of pyproject_hooks to 1.2, and so of pip to 26.0: it passes over the name.
+ANY_NAME = """
+import sys
+from importlib.metadata import DistributionFinder, MetadataPathFinder
+class Finder:
+    def find_spec(self, *args):
+        return None
+    def find_distributions(self, context=None):
+        context = DistributionFinder.Context(path=["."])
+        return MetadataPathFinder.find_distributions(context)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_a_frontend_that_finds_any_metadata(project, same_wheel, tmp_path):
+    """What is in backend-path, for setuptools: its release is not the project's."""
+    source = project(
+        {
+            "setup.py": "from setuptools import setup; setup(name='n', packages=[])\n",
+            "n.egg-info/PKG-INFO": "Metadata-Version: 2.1\nName: n\nVersion: 0.1\n",
+        }
+    )
+    variables = remains.hooked(tmp_path / "hooked", ANY_NAME)
+    same_wheel(source, variables=variables, says=[ISOLATED])
+
+
+@pytest.mark.parametrize(
+    ("stated", "beside", "is_too_old"),
+    [
+        ("63.4.3", "63.4.3", True),
+        ("63.4.3", None, True),
+        ("0.1", "84.2.1", False),
+        ("64.0.3", None, False),
+        ("unknown", None, False),
+    ],
+)
+def test_too_old(stated, beside, is_too_old, monkeypatch, tmp_path):
+    """By its own word, and by that of its metadata, if it has some."""
+    monkeypatch.setattr(setuptools, "__version__", stated)
+    monkeypatch.setattr(
+        setuptools, "__file__", str(tmp_path / "setuptools/__init__.py")
+    )
+    if beside:
+        metadata = tmp_path / f"setuptools-{beside}.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Name: setuptools\nVersion: {beside}\n")
+    if not is_too_old:
+        distribution.check_release()
+        return
+    with pytest.raises(errors.SetuptoolsTooOldError, match=f"^setuptools {stated}: "):
+        distribution.check_release()

