@@ -50,6 +50,8 @@ COMPILER = (
         (source,) = (a for a in arguments if a.endswith(".c"))
         numbers = [a[len("-DNUMBER="):] for a in arguments if a.startswith("-DNUMBER=")]
         meet(" ".join([*numbers, os.path.basename(source)[:-2]]))
+    elif "-shared" in arguments and "MEETING_PORT" in os.environ:
+        meet("link")
     os.execvp("gcc", ["gcc", *arguments])
     """
     )
@@ -141,7 +143,8 @@ def test_objects_of_one_name_without_the_plugin(
     """The race that is closed: every extension is linked with the last one's object."""
     source = project({**FILES, **PARALLEL})
     command = plain.command("hook", source, tmp_path / "out")
-    run = plain.start(command, source, {**compiler, **meeting.variables})
+    variables = {**compiler, "LDSHARED": f"{compiler['CC']} -shared"}
+    run = plain.start(command, source, {**variables, **meeting.variables})
     with harness.many([run]):
         first = {meeting.arrival() for _ in NUMBERS}
         assert first == {f"{number} module" for number in NUMBERS}
@@ -150,6 +153,9 @@ def test_objects_of_one_name_without_the_plugin(
             assert meeting.arrival() == f"{number} value"
         for number in NUMBERS:
             meeting.let_go(f"{number} value")
+            assert meeting.arrival() == "link"  # the object is whole
+        for _ in NUMBERS:
+            meeting.let_go("link")
         output = run.finish()
     assert run.status == 0, output
     (wheel,) = (tmp_path / "out").glob("*.whl")

