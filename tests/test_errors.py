@@ -476,7 +476,11 @@ def test_build_root(project, plugged, tmp_path):
 @pytest.mark.parametrize("frontend", ["hook", "setup.py"])
 def test_setuptools_that_is_too_old(project, plugged, tmp_path, frontend):
     """Installed past the requirement of ours; it would fail in its own code."""
-    is_old = "import setuptools\nsetuptools.__version__ = '64.0.2'\n"
+    is_old = (
+        "import setuptools\n"
+        "from importlib.metadata import PathDistribution\n"
+        "setuptools.__version__ = PathDistribution.version = '64.0.2'\n"
+    )
     source = project({**FILES, "setup.py": is_old + SETUP_PY})
     line = refused(plugged, source, tmp_path / "out", frontend)
     assert line.startswith("error: setuptools 64.0.2: ")
