@@ -41,12 +41,15 @@ build_meta = import_module(module)
 for part in filter(None, name.split(".")):
     build_meta = getattr(build_meta, part)
 """
-# Its last but one line says who has had a part in it.
+# Its last but one line says who has had a part in it. There is no brace in it: from
+# Python 3.13 on tracebacks show its lines as those of a setup.py, which is "<string>"
+# too, and setuptools formats the text of a traceback (editable_wheel._safely_run).
 _CALL = """
 hook, *args = args
-args = [eval(arg) if arg[:1] == "{" else arg for arg in args]  # config_settings
+args[1:] = map(eval, args[1:])  # config_settings
 result = getattr(build_meta, hook)(*args)
-print("built with:", *sys.modules.keys() & {"setuptools", "setuptools_isolated_build"})
+known = ("setuptools", "setuptools_isolated_build")
+print("built with:", *(name for name in known if name in sys.modules))
 print("result:", result)
 """
 _PIP = (
