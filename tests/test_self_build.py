@@ -49,7 +49,9 @@ def test_it_is_activated_once(plugged, tmp_path):
     )
     output = run.finish()
     assert run.status == 0, output
-    assert output.split() == ["2", "False"]
+    count, is_twice = output.split()
+    assert int(count) >= 2  # importlib_metadata, on Python 3.9, finds one twice
+    assert is_twice == "False"
 
 
 def test_the_wheel_is_setuptools_own(plain, plugged, tmp_path):
