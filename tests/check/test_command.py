@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import threading
+from collections import Counter
 from xml.etree import ElementTree as ET
 
 import harness
@@ -39,6 +40,7 @@ class meeting_install_lib(install_lib):
         super().run()
         atexit.register(meet, "done")
         meet("inside")
+meet("begin")
 setup(name="n", version="1", packages=["p"], cmdclass={"install_lib": meeting_install_lib})
 """
 )
@@ -95,23 +97,35 @@ def one(done):
 def let_go_in_groups(meeting, groups):
     """Let builds go on when as many as a group has are there.
 
-    Or, where the group says so, each when the one before it has ended.
+    Or, where the group says so, each when the one before it has ended. Each begins when
+    the one before it is there: without the plugin they would fail at random else.
     """
+    here = Counter()
 
     def until(name):
-        while (arrived := meeting.arrival()) != name:
-            meeting.let_go(arrived)
+        while not here[name]:
+            arrived = meeting.arrival()
+            if arrived in {name, "begin", "inside"}:
+                here[arrived] += 1
+            else:
+                meeting.let_go(arrived)
+        here[name] -= 1
 
     with contextlib.suppress(OSError):  # the test has ended
         for size, is_in_turn in groups:
             for _ in range(size):
+                until("begin")
+                meeting.let_go("begin")
                 until("inside")
             for number in range(size):
                 meeting.let_go("inside")
                 if is_in_turn and number < size - 1:
                     until("done")
                     meeting.let_go("done")
-        until("the end")
+        for name in here.elements():
+            meeting.let_go(name)
+        while True:
+            meeting.let_go(meeting.arrival())
 
 
 def test_finding_and_cure(project, check, meeting, tmp_path):
