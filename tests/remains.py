@@ -68,6 +68,20 @@ def is_idle_tree(path: Path) -> bool:
     return is_tree and path.is_dir() and {x.name for x in path.iterdir()} <= {IDLE}
 
 
+# The finder of pyproject_hooks 1.2.0, in pip 26.0.1: it passes over the name.
+ANY_NAME = """
+import sys
+from importlib.metadata import DistributionFinder, MetadataPathFinder
+class Finder:
+    def find_spec(self, *args):
+        return None
+    def find_distributions(self, context=None):
+        context = DistributionFinder.Context(path=["."])
+        return MetadataPathFinder.find_distributions(context)
+sys.meta_path.insert(0, Finder())
+"""
+
+
 def hooked(directory: Path, code: str) -> dict[str, str]:
     """Return the variables by which every process of a build runs *code* first."""
     directory.mkdir()

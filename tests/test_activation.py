@@ -596,20 +596,6 @@ def test_bdist_wheel_among_the_entry_points(project, plain, plugged, tmp_path):
     assert outputs[1][0]
 
 
-# The finder of pyproject_hooks to 1.2, and so of pip to 26.0: it passes over the name.
-ANY_NAME = """
-import sys
-from importlib.metadata import DistributionFinder, MetadataPathFinder
-class Finder:
-    def find_spec(self, *args):
-        return None
-    def find_distributions(self, context=None):
-        context = DistributionFinder.Context(path=["."])
-        return MetadataPathFinder.find_distributions(context)
-sys.meta_path.insert(0, Finder())
-"""
-
-
 def test_a_frontend_that_finds_any_metadata(project, same_wheel, tmp_path):
     """What is in backend-path, for setuptools: its release is not the project's."""
     source = project(
@@ -618,7 +604,7 @@ def test_a_frontend_that_finds_any_metadata(project, same_wheel, tmp_path):
             "n.egg-info/PKG-INFO": "Metadata-Version: 2.1\nName: n\nVersion: 0.1\n",
         }
     )
-    variables = remains.hooked(tmp_path / "hooked", ANY_NAME)
+    variables = remains.hooked(tmp_path / "hooked", remains.ANY_NAME)
     same_wheel(source, variables=variables, says=[ISOLATED])
 
 

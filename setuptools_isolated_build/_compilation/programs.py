@@ -99,8 +99,9 @@ def _of_the_extra(tell: Callable[[str], object]) -> str | None:
     from importlib import metadata
 
     for found in metadata.distributions(name=_PACKAGE):
-        if found.metadata["Name"] != _PACKAGE:
-            continue  # a frontend's finder may return the project, see `check_release`
+        names = found.metadata.get_all("Name") or ()
+        if _PACKAGE not in names:
+            continue  # a frontend may find the project: `distribution.check_release`
         for file in found.files or ():  # from Python 3.12 on only those that are there
             path = os.path.realpath(file.locate())
             is_program = file.stem == "ccache" and file.suffix in {"", ".exe"}

@@ -79,7 +79,7 @@ def _version_beside() -> str:
     """Return what the metadata beside setuptools says, or its ``__version__``.
 
     ``__version__`` is that of the project, where ``backend-path`` has its metadata and
-    pip, to 26.0, or another frontend with such a pyproject_hooks looks there first.
+    the frontend finds any name there: pyproject_hooks 1.2.0, in pip 26.0.1, does so.
     """
     from importlib import metadata
 
