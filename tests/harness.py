@@ -371,13 +371,17 @@ class Meeting:
 
     def __init__(self) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(120)
         port = self._server.getsockname()[1]
         self.variables = {"MEETING_PORT": str(port)}
         self._waiting: list[tuple[str, socket.socket]] = []
 
-    def arrival(self) -> str:
-        """Wait for the next one to arrive, and return its name."""
+    def arrival(self, seconds: float = 120) -> str:
+        """Wait for the next one to arrive, and return its name.
+
+        Raises:
+            TimeoutError: nobody does in that time.
+        """
+        self._server.settimeout(seconds)
         connection, _ = self._server.accept()
         connection.settimeout(120)
         name = connection.makefile("rb").read().decode()

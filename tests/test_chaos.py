@@ -15,7 +15,7 @@ pytestmark = pytest.mark.any_setuptools
 CHAOS = Path(__file__).with_name("chaos.py")
 # Of the examples the smallest; the others have what chaos is about.
 PROJECTS = ("report", "copies", "forks", "turns")
-MINUTES = 0.1
+MINUTES = 0.2
 SEED = 12
 
 

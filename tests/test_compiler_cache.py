@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import harness
 import pytest
+import remains
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -201,8 +201,16 @@ def test_isolated_environments(
         assert counters() == (MISSES if name == "pip" else hits(3)), name
 
 
+# Longer than anybody waits for a lock by default.
+SLOWLY = "one, for a minute"
+
+
 @pytest.mark.parametrize(
-    "modules", ["one", "one, own command", "three", "three, one object"]
+    "modules",
+    [
+        *("one", "one, own command", "three", "three, one object"),
+        pytest.param(SLOWLY, marks=pytest.mark.long),
+    ],
 )
 def test_one_flight_per_object(
     modules, project, plain, extra, meeting_gcc, meeting, counters, start, tmp_path
@@ -216,7 +224,7 @@ def test_one_flight_per_object(
             .replace("setup(", 'setup(cmdclass={"build_ext": own}, ')
             .replace("DIRECTORIES", OWN_COMMAND + "DIRECTORIES", 1)
         )
-    elif modules != "one":
+    elif modules not in {"one", SLOWLY}:
         shared = ', "p/shared.c"' if "object" in modules else ""
         extensions = "".join(
             f'Extension("p.{name}", ["p/{name}.c"{shared}], define_macros=[("M", "{name}")]),'
@@ -246,6 +254,9 @@ def test_one_flight_per_object(
     for name in others:
         assert meeting.arrival() == f"second {name}"
         meeting.let_go(f"second {name}")
+    if modules == SLOWLY:
+        with pytest.raises(socket.timeout):  # the second one waits
+            meeting.arrival(65)
     meeting.let_go("first one")
     if modules == "three, one object":
         # The shared source is compiled for each of them, by whoever comes first.
@@ -255,29 +266,6 @@ def test_one_flight_per_object(
     finish(second)
     count = 6 if modules == "three, one object" else 3
     assert counters() == {"hits": count, "direct": count, "misses": count}
-    for who in ("first", "second"):
-        assert only_wheel(tmp_path / who) == expected.read_bytes()
-
-
-@pytest.mark.long
-def test_a_minute_for_one_file(
-    project, plain, extra, meeting_gcc, meeting, counters, start, tmp_path
-):
-    """Longer than anybody waits for a lock by default: the object is waited for."""
-    source = project(FILES)
-    compiler = {key: meeting_gcc[key] for key in ("CC", "LDSHARED")}
-    expected = harness.oracle(plain, source, tmp_path / "expected", compiler)
-    first = start(extra, source, "wheel", "first", meeting_gcc)
-    assert meeting.arrival() == "first one"
-    second = start(extra, source, "wheel", "second", meeting_gcc)
-    for name in ("three", "two"):
-        assert meeting.arrival() == f"second {name}"
-        meeting.let_go(f"second {name}")
-    time.sleep(65)  # how long it takes is what is tested
-    meeting.let_go("first one")
-    finish(first)
-    finish(second)
-    assert counters() == {"hits": 3, "direct": 3, "misses": 3}
     for who in ("first", "second"):
         assert only_wheel(tmp_path / who) == expected.read_bytes()
 
@@ -707,6 +695,20 @@ def test_directory_that_is_removed(
         meeting.let_go(arrived)
     finish(run)
     assert only_wheel(tmp_path / "first") == expected.read_bytes()
+
+
+def test_a_frontend_that_finds_any_metadata(
+    project, plain, extra, cached, counters, tmp_path
+):
+    """That of the project, when the extra's is looked for."""
+    data = "Metadata-Version: 2.1\nName: n\nVersion: 1\n"
+    source = project({**FILES, "n.egg-info/PKG-INFO": data})
+    variables = remains.hooked(tmp_path / "hooked", remains.ANY_NAME)
+    expected = harness.oracle(plain, source, tmp_path / "expected", variables)
+    variables = {**variables, **cached}
+    wheel = extra.build(source, tmp_path / "out", variables=variables)
+    assert wheel.read_bytes() == expected.read_bytes()
+    assert counters() == MISSES
 
 
 def test_missing(project, plain, extra, cached, tmp_path):

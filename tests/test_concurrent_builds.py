@@ -82,8 +82,8 @@ def test_with_the_extra(scene, extra, tmp_path):
     """At once with an empty cache, and with a full one: the same bytes."""
     variables = {"CCACHE_DIR": str(tmp_path / "ccache")}
     at_once = scene("c-extension")
-    for _ in range(2):
-        outcome = at_once(extra, harness.FRONTENDS, len(harness.FRONTENDS), variables)
+    for builds in (AT_ONCE, len(harness.FRONTENDS)):
+        outcome = at_once(extra, harness.FRONTENDS, builds, variables)
         assert (outcome.failed, outcome.wrong) == (0, 0), outcome.outputs[0]
     counted = harness.ccache_counters(variables, extra.python.parent / "ccache")
     assert counted["direct_cache_hit"] > counted["cache_miss"] > 0

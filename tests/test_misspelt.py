@@ -43,6 +43,7 @@ def error_of(status: int, output: str) -> str:
         "Setuptools-Isolated-Build",
         "setuptools-isolated-builds",
         "setuptool-isolated-build",
+        "stuptools-isolated-build",
         "setuptools-isolate-build",
     ],
 )

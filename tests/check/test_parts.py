@@ -258,3 +258,8 @@ def test_no_build_imports_it(plugged, project, tmp_path):
     assert "setuptools_isolated_build._plugin" in loaded
     ours = ("setuptools_isolated_build._check", "setuptools_isolated_build._cli")
     assert not [name for name in loaded if name.startswith((*ours, "rich", "tomlkit"))]
+
+
+def test_no_braces_in_the_code_of_hooks():
+    """A traceback on Python 3.13 shows it, and setuptools formats that text."""
+    assert not set("{}") & set(frontends.hook_code([""]))
