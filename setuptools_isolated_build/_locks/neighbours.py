@@ -64,9 +64,13 @@ class Presence:
         return records.Others(records.lines(self._path))
 
     def is_waited_for(self) -> bool:
-        """Whether somebody keeps the gate: to be alone, or to come in just now."""
+        """Whether somebody keeps the gate, to be alone.
+
+        Builds of other trees take it, too, for a moment: they look whether it was left
+        by a killed one. And whoever has come in is one of `others` by then.
+        """
         path = self._path[: self._path.rindex("-") + 1] + records.GATE
-        gate = places.acquire(path, timeout=0)
+        gate = places.acquire(path, timeout=_SHORTLY)
         if gate is not None:
             gate.release(unlink=True)
         return gate is None

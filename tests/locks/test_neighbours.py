@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from setuptools_isolated_build._locks import neighbours, records
+from setuptools_isolated_build._locks import lock, neighbours, records
 from setuptools_isolated_build.errors import TurnError
 
 pytestmark = pytest.mark.any_setuptools
@@ -172,6 +173,29 @@ def test_one_that_has_to_be_alone(enter, other):
     end(single)
     says(second, "inside")
     end(second)
+
+
+def test_a_gate_that_is_swept(enter, place, monkeypatch):
+    """A build of any tree takes it for a moment, and nobody waits for this one."""
+    gate = os.path.join(place, f"{records.prefix(os.path.dirname(place))}gate.lock")
+    presence = enter()
+    swept = lock.acquire(gate, 0)
+    trylock = lock._Exclusive.trylock
+
+    def in_vain_once(self):
+        try:
+            trylock(self)
+        except OSError:
+            swept.release(unlink=True)
+            raise
+
+    monkeypatch.setattr(lock._Exclusive, "trylock", in_vain_once)
+    assert not presence.is_waited_for()
+    monkeypatch.undo()
+    kept = lock.acquire(gate, 0)
+    assert presence.is_waited_for()
+    kept.release()
+    presence.stop()
 
 
 def test_it_is_not_starved(enter, other):
