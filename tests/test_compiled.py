@@ -213,8 +213,10 @@ def test_ccache(
 ):
     """One build fills it; two at once, in two build trees, compile nothing.
 
-    And the bytes are those of a build without the plugin and without ccache.
+    But for a source at the top, which is not compiled inside the build tree. And the
+    bytes are those of a build without the plugin and without ccache.
     """
+    is_at_top = files is AT_TOP
     files = dict(files)
     files["setup.py"] = files["setup.py"].replace(
         "super().run()\n\n",
@@ -261,12 +263,13 @@ def test_ccache(
         outputs = [run.finish() for run in at_once]
         assert [run.status for run in at_once] == [0] * 2, outputs
     warm = harness.ccache_counters(cached, ccache)
-    assert warm["cache_miss"] == cold["cache_miss"], outputs
     hits = [
         each["direct_cache_hit"] + each["preprocessed_cache_hit"]
         for each in (cold, warm)
     ]
-    assert hits[1] - hits[0] == 2 * cold["cache_miss"]
+    if not is_at_top:
+        assert warm["cache_miss"] == cold["cache_miss"], outputs
+        assert hits[1] - hits[0] == 2 * cold["cache_miss"]
     for number in range(2):
         (wheel,) = (tmp_path / str(number)).glob("*.whl")
         assert wheel.read_bytes() == expected.read_bytes()

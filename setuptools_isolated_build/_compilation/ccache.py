@@ -183,8 +183,11 @@ def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _is_plain(path: str) -> bool:
-    # What begins with a dot is written down as it stands, or lies above the tree.
-    return os.path.normpath(path) == path and not path.startswith(os.curdir)
+    # What begins with a dot is written down as it stands, or lies above the tree. A
+    # header beside a source without a directory is ./beside.h to clang 21, and beside.h
+    # to gcc: no map is right for both.
+    is_normal = os.path.normpath(path) == path and not path.startswith(os.curdir)
+    return is_normal and bool(os.path.dirname(path))
 
 
 def _is_relative(argument: str) -> bool:

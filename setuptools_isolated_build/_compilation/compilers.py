@@ -36,6 +36,10 @@ __all__ = ["Place", "prepare"]
 
 _SECONDS = 60
 _CACHES = {"ccache", "sccache"}
+# Where paths are mapped, clang 15 and later write down ./a.h as a.h, unless they are
+# told not to. With these they do so without us.
+_REPRODUCIBLE = ("-ffile-reproducible", "-ffile-prefix-map", "-fmacro-prefix-map")
+_AS_STATED = "-fno-file-reproducible"
 
 
 def _unnoticed(_source: str) -> AbstractContextManager[None]:
@@ -121,14 +125,10 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
     extra_postargs: list[str],
     pp_opts: list[str],
 ) -> None:
-    arguments = (src, *cc_args, *(extra_postargs or ()))
-    option = ccache.prefix_map(place.private, place.in_tree)
-    if (
-        place.private
-        and any(place.private in str(argument) for argument in arguments)
-        and _accepts(tuple(compiler.compiler_so), option)
-    ):
-        extra_postargs = [*(extra_postargs or ()), option]
+    arguments = list(map(str, (src, *cc_args, *(extra_postargs or ()))))
+    if place.private and any(place.private in argument for argument in arguments):
+        options = _mapping(place, tuple(compiler.compiler_so), arguments)
+        extra_postargs = [*(extra_postargs or ()), *options]
     compile_it = partial(wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts)
     by_setuptools = partial(_read, place, src, compile_it)
     walk, planned = jobs.walk(), at_once.current()
@@ -141,6 +141,17 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
         walk.jobs.append(job)
     elif planned is not None:
         planned.compile(job, by_setuptools)
+
+
+def _mapping(place: Place, program: tuple[str, ...], arguments: list[str]) -> list[str]:
+    """Return the options by which the path of the build tree is not written down."""
+    option = ccache.prefix_map(place.private, place.in_tree)
+    if not _accepts(program, option):
+        return []
+    stated = any(x.startswith(_REPRODUCIBLE) for x in (*program, *arguments))
+    if stated or not _accepts(program, _AS_STATED):
+        return [option]
+    return [option, _AS_STATED]
 
 
 def _read(place: Place, src: str, compile_it: Callable[[], object]) -> None:

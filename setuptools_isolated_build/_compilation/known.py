@@ -68,7 +68,7 @@ _RULES = set(
     tree-slp-vectorize slp-vectorize unroll-loops inline inline-functions
     threadsafe-statics ident builtin signed-char unsigned-char short-enums permissive
     gnu89-inline openmp char8_t sized-deallocation aligned-new objc-arc blocks
-    color-diagnostics lto fat-lto-objects
+    color-diagnostics lto fat-lto-objects file-reproducible
     """.split()  # noqa: SIM905  # as one reads it
 )
 # The same with a value, which is a word or a number.
