@@ -40,6 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--builds", type=int, default=10, help="builds per stress test")
     parser.addoption(
+        "--cases", type=int, default=0, help="at most so many cases of each test"
+    )
+    parser.addoption(
         "--long",
         action="store_true",
         help="kill and change at each point, not at some; what is marked as long, too",
@@ -75,10 +78,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
+    late = []
     if not config.getoption("--long"):
         late = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=late)
         items[:] = [item for item in items if item not in late]
+    most = config.getoption("--cases")
+    if most:
+        cases: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        first = {item for those in cases.values() for item in those[:most]}
+        late += [item for item in items if item not in first]
+        items[:] = [item for item in items if item in first]
+    config.hook.pytest_deselected(items=late)
 
 
 @pytest.fixture(scope="session")

@@ -585,9 +585,7 @@ def test_generated_one_by_one(project, plain, extra, cached, counters, tmp_path)
 
 
 SETTING = "SETUPTOOLS_ISOLATED_BUILD_COMPILER_CACHE"
-IS_DELETED = (
-    '#!/bin/sh\n[ "$1" = --show-config ] || rm "$0"\n[ "$1" != gcc ] || exec "$@"\n'
-)
+IS_DELETED = '#!/bin/sh\n[ "$1" = --show-config ] && exit 0\nrm -f "$0"\nexec "$@"\n'
 FAILS_ONCE_IT_HAS_RUN = (
     '#!/bin/sh\n[ "$1" = --show-config ] && exit 0\n'
     'mkdir "$0.ran" 2>/dev/null || exit 1\nexec "$@"\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -229,7 +230,9 @@ def test_disk_full(project, plugged, tmp_path, full, what):
     )
     output = run.finish()
     assert run.status == 1, output
-    assert "Traceback" not in output, output
+    # Since 3.15 the interpreter says what fails when it closes what was left open.
+    said = re.sub(r"(?m)^Exception ignored .*\n(Traceback.*\n(  .*\n)*)?", "", output)
+    assert "Traceback" not in said, output
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert str(small) in line, output
     assert (os.strerror(errno.ENOSPC) in line) or "almost no space is left" in line

@@ -65,8 +65,9 @@ def member(name, at=""):
 
 
 def imports(python, module, cwd):
-    """Whether *module* can be imported, from elsewhere."""
-    done = subprocess.run([python, "-c", f"import {module}"], cwd=cwd, timeout=60)
+    """Whether *module* can be imported, from elsewhere; leaves no bytecode beside it."""
+    command = [python, "-B", "-c", f"import {module}"]
+    done = subprocess.run(command, cwd=cwd, timeout=60)
     return done.returncode == 0
 
 

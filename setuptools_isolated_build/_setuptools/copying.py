@@ -6,7 +6,9 @@ from typing import Any
 
 __all__ = ["forget_made_directories", "is_nobody_elses"]
 
-_OWN = {"distutils", "setuptools", "wheel", "setuptools_isolated_build"}
+# Debian's Python has the system module, with an `install` that knows more directories.
+_SYSTEM = "_distutils_system_mod"
+_OWN = {"distutils", "setuptools", "wheel", "setuptools_isolated_build", _SYSTEM}
 _FUNCTIONS = {
     "dir_util": ("copy_tree",),
     "file_util": ("copy_file", "_copy_file_contents"),
