@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import textwrap
 
 import harness
 import pytest
 import remains
 
+IS_PYPY = sys.implementation.name == "pypy"
 MEETING = harness.Meeting.CODE
 TURNS = "[tool.setuptools-isolated-build]\ntake-turns = true\n"
 SETUP_PY = """
@@ -196,6 +198,7 @@ def growth(environment, source, out, builds, variables):
 @pytest.mark.skipif(
     os.name == "nt", reason="descriptors are moved by the means of POSIX"
 )
+@pytest.mark.skipif(IS_PYPY, reason="there is no tracemalloc")
 @pytest.mark.parametrize(
     "ends", ["well", pytest.param("FAILS", marks=pytest.mark.long), "FAILS_LATER"]
 )
@@ -246,6 +249,7 @@ sys.addaudithook(write_down)
         pytest.param("requires", marks=pytest.mark.long),
     ],
 )
+@pytest.mark.skipif(IS_PYPY, reason="removals are no audit events there")
 def test_setup_in_a_thread(hook, project, plain, plugged, tmp_path, tmpdir_of_builds):
     """It is the hook's all the same: private, and its last step is mended."""
     source = project({"setup.py": IN_A_THREAD, "p/__init__.py": ""})

@@ -10,6 +10,7 @@ import textwrap
 
 import harness
 import pytest
+import remains
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="it compiles by gcc or clang")
 
@@ -272,26 +273,30 @@ sys.exit(subprocess.call([{compiler!r}, *sys.argv[1:]]))
 """
 
 
+# As macOS before Python 3.13, and PyPy.
+NO_WAITID = "import os\nvars(os).pop('waitid', None)\n"
+
+
 @pytest.mark.parametrize(
-    "has_driver",
+    "what",
     [
-        False,
+        "compiler",
         pytest.param(
-            True,
+            "driver",
             marks=pytest.mark.skipif(
                 sys.platform != "linux", reason="elsewhere children are not found"
             ),
         ),
+        "no waitid",
     ],
-    ids=["compiler", "driver"],
 )
-def test_ctrl_c(
-    has_driver, project, plugged, compiler, at_four, meeting, start, tmp_path
-):
+def test_ctrl_c(what, project, plugged, compiler, at_four, meeting, start, tmp_path):
     """The build ends, and no compiler goes on."""
     source = project(four())
     variables = {**compiler, **at_four}
-    if has_driver:
+    if what == "no waitid":
+        variables |= remains.hooked(tmp_path / "hooked", NO_WAITID)
+    if what == "driver":
         driver = tmp_path / "driver"
         text = DRIVER.format(python=sys.executable, compiler=compiler["CC"])
         driver.write_text(text)

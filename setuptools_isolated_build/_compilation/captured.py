@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from functools import partial
 from typing import Any, Callable
 
@@ -17,6 +18,7 @@ from setuptools_isolated_build._setuptools.output import tell, warn
 __all__ = ["Captured"]
 
 _STREAMS = (1, 2)  # what compilers write to
+_PAUSE, _LONGEST_PAUSE = 0.001, 0.016  # seconds
 _LINGERING = 1.0  # seconds: a server that a compiler has started keeps the terminal
 
 
@@ -73,7 +75,7 @@ class Captured:
                 **kwargs,
             )
         try:
-            _wait(process.pid)
+            self._wait(process)
         except BaseException:  # Ctrl-C
             self.end()
             process.wait()
@@ -81,6 +83,21 @@ class Captured:
         with self._lock:
             self._process = None
         return process.wait()
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for the end of a child, whose number stays its own for `end`."""
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            return
+        # macOS before Python 3.13, PyPy.
+        pause = _PAUSE
+        while True:
+            with self._lock:
+                if process.poll() is not None:
+                    self._process = None
+                    return
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def warn(self, message: str) -> None:
         """Say something of ours, in its turn."""
@@ -170,12 +187,6 @@ def _write(number: int, text: bytes) -> None:
             stream.flush()
     with contextlib.suppress(OSError), open(number, "wb", closefd=False) as file:
         file.write(text)
-
-
-def _wait(pid: int) -> None:
-    """Wait for the end of a child, and leave its number to it."""
-    if hasattr(os, "waitid"):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 if sys.platform == "darwin":
