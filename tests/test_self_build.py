@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import shutil
+import tarfile
 from importlib import metadata
 
 import harness
@@ -77,3 +78,25 @@ def test_the_wheel_is_setuptools_own(plain, plugged, tmp_path):
     (wheel,) = out.iterdir()
     assert wheel.name == expected.name
     assert wheel.read_bytes() == expected.read_bytes()
+
+
+def test_the_sdist_builds_itself_too(plugged, tmp_path):
+    """It has the tree's own egg-info, which is none that a build has made."""
+    source = tmp_path / "source"
+    source.mkdir()
+    package = "setuptools_isolated_build"
+    harness.copy(harness.REPOSITORY / package, source / package)
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(harness.REPOSITORY / name, source)
+    shutil.copytree(BOOTSTRAP, source / BOOTSTRAP.name)
+    out = tmp_path / "out"
+    command = [str(plugged.python), "-m", "build", "--sdist", "--no-isolation"]
+    run = plugged.start([*command, "--outdir", str(out), str(source)], source)
+    output = run.finish()
+    assert run.status == 0, output
+    (sdist,) = out.iterdir()
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    expected = {f"{BOOTSTRAP.name}/{path.name}" for path in BOOTSTRAP.iterdir()}
+    assert expected
+    assert expected <= names
