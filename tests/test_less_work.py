@@ -62,9 +62,10 @@ def looking_project(project):
     return make
 
 
-def said(plugged, source, tmp_path):
+def said(plugged, source, tmp_path, variables=None):
     """Build and return what the project saw."""
-    run = plugged.start(plugged.command("hook", source, tmp_path / "seen"), source)
+    command = plugged.command("hook", source, tmp_path / "seen")
+    run = plugged.start(command, source, variables)
     output = run.finish()
     assert run.status == 0, output
     return [
@@ -79,6 +80,28 @@ def test_files_are_linked(looking_project, plugged, same_wheel, tmp_path):
     linked, shared = said(plugged, source, tmp_path)
     assert linked == "linked: ['__init__.py', 'one.dat', 'run.sh']"
     assert shared == "shared with the sources: []"
+
+
+# As the module of Debian's Python, which setuptools imports with its distutils.
+SYSTEM = """
+import distutils.command.install as theirs
+class install(theirs.install):
+    pass
+theirs.install = install
+"""
+
+
+def test_files_are_linked_by_a_systems_install(looking_project, plugged, tmp_path):
+    """It decides where files are installed, and not how they are copied."""
+    directory = tmp_path / "system"
+    directory.mkdir()
+    (directory / "_distutils_system_mod.py").write_text(SYSTEM)
+    source = looking_project(
+        "print('linked by:', *(cls.__module__ for cls in install.__mro__))\n"
+    )
+    by, linked, _ = said(plugged, source, tmp_path, {"PYTHONPATH": str(directory)})
+    assert "_distutils_system_mod" in by
+    assert linked == "linked: ['__init__.py', 'one.dat', 'run.sh']"
 
 
 def test_without_source_date_epoch(looking_project, plain, plugged, tmp_path):

@@ -55,46 +55,45 @@ def test_it_is_activated_once(plugged, tmp_path):
     assert is_twice == "False"
 
 
-def test_the_wheel_is_setuptools_own(plain, plugged, tmp_path):
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what is built, without the tree's own egg-info."""
+    source = tmp_path / "source"
+    source.mkdir()
+    package = "setuptools_isolated_build"
+    harness.copy(harness.REPOSITORY / package, source / package)
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(harness.REPOSITORY / name, source)
+    return source
+
+
+def build_by_itself(plugged, tree, kind, out):
+    """Build with the entry points in the tree; return the archive."""
+    shutil.copytree(BOOTSTRAP, tree / BOOTSTRAP.name)
+    command = [str(plugged.python), "-m", "build", f"--{kind}", "--no-isolation"]
+    run = plugged.start([*command, "--outdir", str(out), str(tree)], tree)
+    output = run.finish()
+    assert run.status == 0, output
+    assert "isolated build: " in output
+    (archive,) = out.iterdir()
+    return archive
+
+
+def test_the_wheel_is_setuptools_own(plain, plugged, tree, tmp_path):
     """By the in-tree backend of its own, isolated; byte for byte."""
     code = "import setuptools; print(setuptools.__version__.partition('.')[0])"
     if int(harness.run_python(plain, code, tmp_path)) < NEEDED:
         pytest.skip(f"the tree requires setuptools {NEEDED} to be built")
-    source = tmp_path / "source"
-    source.mkdir()
-    package = "setuptools_isolated_build"
-    harness.copy(harness.REPOSITORY / package, source / package)
-    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
-        shutil.copy(harness.REPOSITORY / name, source)
     # Without the entry points, which it would find as well.
-    expected = harness.oracle(plain, source, tmp_path / "expected")
-    shutil.copytree(BOOTSTRAP, source / BOOTSTRAP.name)
-    out = tmp_path / "out"
-    command = [str(plugged.python), "-m", "build", "--wheel", "--no-isolation"]
-    run = plugged.start([*command, "--outdir", str(out), str(source)], source)
-    output = run.finish()
-    assert run.status == 0, output
-    assert "isolated build: " in output
-    (wheel,) = out.iterdir()
+    expected = harness.oracle(plain, tree, tmp_path / "expected")
+    wheel = build_by_itself(plugged, tree, "wheel", tmp_path / "out")
     assert wheel.name == expected.name
     assert wheel.read_bytes() == expected.read_bytes()
 
 
-def test_the_sdist_builds_itself_too(plugged, tmp_path):
+def test_the_sdist_builds_itself_too(plugged, tree, tmp_path):
     """It has the tree's own egg-info, which is none that a build has made."""
-    source = tmp_path / "source"
-    source.mkdir()
-    package = "setuptools_isolated_build"
-    harness.copy(harness.REPOSITORY / package, source / package)
-    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
-        shutil.copy(harness.REPOSITORY / name, source)
-    shutil.copytree(BOOTSTRAP, source / BOOTSTRAP.name)
-    out = tmp_path / "out"
-    command = [str(plugged.python), "-m", "build", "--sdist", "--no-isolation"]
-    run = plugged.start([*command, "--outdir", str(out), str(source)], source)
-    output = run.finish()
-    assert run.status == 0, output
-    (sdist,) = out.iterdir()
+    sdist = build_by_itself(plugged, tree, "sdist", tmp_path / "out")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     expected = {f"{BOOTSTRAP.name}/{path.name}" for path in BOOTSTRAP.iterdir()}

@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["forget_made_directories", "is_nobody_elses"]
 
-# Debian's Python has the system module, with an `install` that knows more directories.
+# Of Debian's Python: its `install` chooses other directories, and copies nothing.
 _SYSTEM = "_distutils_system_mod"
 _OWN = {"distutils", "setuptools", "wheel", "setuptools_isolated_build", _SYSTEM}
 _FUNCTIONS = {
