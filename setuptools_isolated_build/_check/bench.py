@@ -51,9 +51,12 @@ class Bench:
         self._uv = uv
 
     def quiet(
-        self, side: Side, python: str, way: Way
+        self, side: Side, python: str, way: Way, after: Sequence[Way] = ()
     ) -> tuple[Path, set[str], runs.Run, str]:
         """Build once, alone, in a pristine tree.
+
+        Args:
+            after: what is built in that tree before, one after the other.
 
         Returns:
             the product, what has changed in the tree, the run and its output.
@@ -62,6 +65,14 @@ class Bench:
             CheckError: it has failed.
         """
         before = self._renew(side)
+        for one in after:
+            self._build_alone(side, python, one)
+        product, run, output = self._build_alone(side, python, way)
+        return product, trees.changes(self.source, before), run, output
+
+    def _build_alone(
+        self, side: Side, python: str, way: Way
+    ) -> tuple[Path, runs.Run, str]:
         result = self._place.new("quiet")
         result.mkdir()
         with self._at_one_path(side) as here:
@@ -79,7 +90,7 @@ class Bench:
             said = plain_error(cause(output), self.source)
             last = "".join(f"\n    {line}" for line in output.splitlines()[-8:])
             raise CheckError(f"{what}, fails by itself: {said}{last}", log)
-        return product, trees.changes(self.source, before), run, output
+        return product, run, output
 
     def written_by_setup(self, side: Side) -> set[str]:
         """Return what setup.py writes into the tree before it calls setup()."""

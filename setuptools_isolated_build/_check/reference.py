@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import archives
+from . import archives, trees
 from .archives import Difference
+from .errors import CheckError
 from .frontends import HOOKS_ALONE, Way
 from .results import OK
 
@@ -35,6 +36,7 @@ class Reference:
         self._bench = bench
         self.side = side
         self._looked: set[tuple[str, Way]] = set()
+        self._later: dict[tuple[str, str, tuple[Way, ...]], Path | None] = {}
         self.products: dict[tuple[str, str], Path] = {}
         self.varies: dict[tuple[str, Way], frozenset[str]] = {}
         self.seconds: dict[str, float] = {}
@@ -70,12 +72,14 @@ class Reference:
                 self.let_vary(python, way, found, again)
 
     def look_again(self, half: Half) -> None:
-        """Take for right what differs from build to build by itself."""
+        """Take for right what differs by itself, or by the order of builds."""
         for build in half.builds:
             if build.product is None:
                 continue
-            build.differences = self.second_look(build.python, build.way, build.product)
-            if not build.differences:
+            what = build.python, build.way, build.product
+            build.differences = self.second_look(*what)
+            if not build.differences or self._is_made_after_others(*what):
+                build.differences = []
                 build.verdict, build.product = OK, None
 
     def second_look(self, python: str, way: Way, product: Path) -> list[Difference]:
@@ -90,9 +94,41 @@ class Reference:
             self.let_vary(python, way, found, again)
         return self.differences(python, way, product)
 
-    def differences(self, python: str, way: Way, product: Path) -> list[Difference]:
-        """Say how *product* differs from what it should be."""
-        expected = self.products[python, way.artifact]
+    def _is_made_after_others(self, python: str, way: Way, product: Path) -> bool:
+        """Whether builds without the plugin make *product* one after the other.
+
+        What the project's build leaves in the tree can be in a later sdist, at once or
+        not.
+        """
+        if not trees.own(self.written):
+            return False
+        alone = [
+            Way(HOOKS_ALONE, name) for kind, name in self.products if kind == python
+        ]
+        for after in (tuple(alone), *((one,) for one in alone)):
+            key = python, way.artifact, after
+            if key not in self._later:
+                self._later[key] = self._make_after(*key)
+            made = self._later[key]
+            if made is not None and not self.differences(python, way, product, made):
+                return True
+        return False
+
+    def _make_after(
+        self, python: str, artifact: str, after: Sequence[Way]
+    ) -> Path | None:
+        way = Way(HOOKS_ALONE, artifact)
+        try:
+            product, *_ = self._bench.quiet(self.side, python, way, after)
+        except CheckError:
+            return None  # they break each other even so
+        return product
+
+    def differences(
+        self, python: str, way: Way, product: Path, expected: Path | None = None
+    ) -> list[Difference]:
+        """Say how *product* differs from what it should be, or from *expected*."""
+        expected = expected or self.products[python, way.artifact]
         varies = self.passed_over(python, way)
         found = archives.differences(expected, product, varies)
         names = {expected.name, product.name}

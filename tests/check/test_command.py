@@ -154,6 +154,49 @@ def test_finding_and_cure(project, check, meeting, tmp_path):
     assert "| hooks | wheel | 1 |" in summary.read_text()
 
 
+LEAVES_A_FILE = harness.Meeting.CODE + (
+    """
+import atexit, sys
+from setuptools import setup
+from setuptools.command.build_py import build_py
+class own(build_py):
+    def run(self):
+        super().run()
+        with open("p/left.txt", "w") as file:
+            file.write("by a wheel's build")
+atexit.register(meet, "done")
+meet("sdist" if "sdist" in sys.argv else "wheel")
+setup(name="n", version="1", packages=["p"], cmdclass={"build_py": own})
+"""
+)
+
+
+def test_one_after_the_other(project, check, meeting):
+    """What a wheel's build has left is in a later sdist, without the plugin too."""
+    files = {**PLAIN, "setup.py": LEAVES_A_FILE, "MANIFEST.in": "graft p\n"}
+    order = []
+
+    def let_go():
+        for _ in range(6):  # each artifact twice without the plugin, once with it
+            meeting.let_go(meeting.arrival())
+            meeting.let_go(meeting.arrival())
+        order.append({meeting.arrival(), meeting.arrival()})
+        meeting.let_go("wheel")
+        order.append(meeting.arrival())
+        meeting.let_go("done")
+        meeting.let_go("sdist")
+        with contextlib.suppress(OSError):  # the test has ended
+            while True:
+                meeting.let_go(meeting.arrival())
+
+    threading.Thread(target=let_go, daemon=True).start()
+    options = [*SHORT, "--artifact=sdist", "--only=with"]
+    done = check(project(files), *options, variables=meeting.variables)
+    assert order == [{"wheel", "sdist"}, "done"]
+    assert done.returncode == 0, done.stderr
+    assert one(done)["with"]["ok"] == 2
+
+
 def test_nothing_seen(project, check):
     """With the plugin there already there is nothing to write."""
     text = PYPROJECT.replace(
