@@ -1,10 +1,11 @@
 """Builds at once of projects that write into their source tree: ``nox -s shared``.
 
-    python tests/shared.py [--builds N] [--python PYTHON …]
+    python tests/shared.py [--builds N] [--environments PYTHON PYTHON] [NAME ...]
 
 Each project writes a file in two parts, with a pause between them, in another step of its
-build: setup.py itself, build_py, egg_info, build_ext (a header), or Cython. They are built
-six and ten at once, in step and 0.17 s apart, without the plugin and with it. A wheel is
+build: setup.py itself, build_py, egg_info, build_ext (a header), or Cython. With NAMEs it
+is these projects of ``corpus.csv`` instead. They are built six and ten at once, in step
+and 0.17 s apart, without the plugin and with it, each time from a fresh tree. A wheel is
 right if it is the one of a quiet build. Returns 1 if one with the plugin is not.
 """
 
@@ -18,8 +19,13 @@ import textwrap
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import corpus
 import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXT = "first = 1\nsecond = 2\n"
 HEADER = "#define FIRST 1\n#define SECOND 2\n"
@@ -95,27 +101,25 @@ def main(arguments: list[str]) -> int:
         "--builds", type=int, default=200, help="of each, with; an eighth without"
     )
     parser.add_argument("--environments", nargs=2, type=Path, metavar="PYTHON")
+    parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args(arguments)
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         place = Path(name).resolve()
         plain, plugged = environments(place, options.environments)
-        for title, files in PROJECTS.items():
-            source = place / "project"
-            shutil.rmtree(source, ignore_errors=True)
-            for path, text in {**FILES, **files}.items():
-                (source / path).parent.mkdir(parents=True, exist_ok=True)
-                (source / path).write_text(textwrap.dedent(text).lstrip("\n"))
+        for title, pristine in projects(place, options.names):
+            source = harness.copy(pristine, place / "project")
             expected = harness.oracle(plain, source, place / "expected").read_bytes()
             shutil.rmtree(place / "expected")
             for words, environment in (("without", plain), ("with", plugged)):
                 builds = (
                     options.builds if environment is plugged else options.builds // 8
                 )
-                counts = run(environment, source, expected, builds, place)
+                counts = run(environment, pristine, source, expected, builds)
                 print(f"{title}, {words} the plugin: {dict(counts)}", flush=True)
                 if environment is plugged:
                     wrong += counts["failed"] + counts["wrong"]
+            shutil.rmtree(source)
     return 1 if wrong else 0
 
 
@@ -131,22 +135,37 @@ def environments(
     return plain, harness.Environment.create(place / "plugged", *requirements)
 
 
+def projects(place: Path, names: list[str]) -> Iterator[tuple[str, Path]]:
+    """Yield what each project is called, and a tree of it that nothing is built in."""
+    if names:
+        versions = dict(corpus.listed())
+        for name in names:
+            sdist = corpus.download(name, versions[name], place / "downloads")
+            yield name, corpus.unpack(sdist, place / name)
+        return
+    for number, (title, files) in enumerate(PROJECTS.items()):
+        tree = place / str(number)
+        for path, text in {**FILES, **files}.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_text(textwrap.dedent(text).lstrip("\n"))
+        yield title, tree
+
+
 def run(
     environment: harness.Environment,
+    pristine: Path,
     source: Path,
     expected: bytes,
     builds: int,
-    place: Path,
 ) -> Counter[str]:
     """Build *builds* times, in each of `WAYS` as often; return what came of it."""
     counts: Counter[str] = Counter(failed=0, wrong=0, repeated=0)
     done = 0
     while done < builds:
         for number, gap in WAYS:
-            with tempfile.TemporaryDirectory(dir=place) as out:
-                for made in source.glob("p/*.c"):
-                    if made.with_suffix(".pyx").exists():
-                        made.unlink()
+            shutil.rmtree(source)
+            harness.copy(pristine, source)
+            with tempfile.TemporaryDirectory(dir=source.parent) as out:
                 judge(
                     counts,
                     at_once(environment, source, number, gap, Path(out)),
