@@ -200,13 +200,27 @@ def ccache(extra):
 
 @pytest.mark.any_setuptools
 @pytest.mark.parametrize(
-    "files",
-    [FILES, CFFI_FILES, IN_TREE, AT_TOP],
-    ids=["many", "like cffi", "a header", "a header, source at the top"],
-)
-@pytest.mark.parametrize(
-    ("compiler", "wrapped"),
-    [*((compiler, "by name") for compiler in COMPILERS), ("gcc", "by a link")],
+    ("compiler", "wrapped", "files"),
+    [
+        pytest.param(
+            *(compiler, wrapped, files),
+            # By name of gcc always.
+            marks=pytest.mark.long
+            if name == "many" and (compiler, wrapped) != ("gcc", "by name")
+            else [],
+            id=f"{compiler}-{wrapped}-{name}",
+        )
+        for compiler, wrapped in [
+            *((compiler, "by name") for compiler in COMPILERS),
+            ("gcc", "by a link"),
+        ]
+        for name, files in {
+            "many": FILES,
+            "like cffi": CFFI_FILES,
+            "a header": IN_TREE,
+            "a header, source at the top": AT_TOP,
+        }.items()
+    ],
 )
 def test_ccache(
     compiler, files, wrapped, ccache, project, plain, plugged, tmp_path, meeting

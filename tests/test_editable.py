@@ -62,8 +62,18 @@ def editable(environment, source, out, settings="{}", **kwargs):
     return wheel
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("example", [*harness.PROJECTS, None])
+@pytest.mark.parametrize(
+    ("example", "mode"),
+    [
+        pytest.param(
+            *(example, mode),
+            # It has the class of a src layout that is not strict.
+            marks=pytest.mark.long if example and mode == "compat" else [],
+        )
+        for example in [*harness.PROJECTS, None]
+        for mode in MODES
+    ],
+)
 def test_same_as_without(mode, example, project, plain, plugged, tmp_path):
     """The wheel, and all that is in the tree for it."""
     if example is None:

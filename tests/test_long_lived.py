@@ -204,7 +204,7 @@ def growth(environment, source, out, builds, variables):
 )
 def test_flat(ends, project, plain, plugged, tmp_path, request):
     """In memory, descriptors and classes, as with setuptools alone."""
-    builds = request.config.getoption("--builds") * (3 if ends == "well" else 1)
+    builds = request.config.getoption("--builds") * (2 if ends == "well" else 1)
     source = project({"setup.py": HEAVY, "p/__init__.py": ""})
     variables = {} if ends == "well" else {ends: "1"}
     out = tmp_path / "out"

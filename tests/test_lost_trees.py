@@ -146,7 +146,7 @@ def replace_trees(root):
     ("kind", "step", "writes_on"),
     [
         ("wheel", "egg_info", False),
-        ("wheel", "build_py", False),
+        pytest.param("wheel", "build_py", False, marks=pytest.mark.long),
         ("wheel", "build_py", True),
         ("wheel", "install_lib", True),
         ("wheel", "bdist_wheel", False),

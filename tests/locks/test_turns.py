@@ -51,8 +51,18 @@ def test_a_generator_without_turns(project, plugged, tmp_path, meeting, start):
         assert b"'whole'" in harness.member(tmp_path / who, "p/generated.py")
 
 
-@pytest.mark.parametrize("hook", ["requires", "metadata", "sdist", "editable", "wheel"])
-@pytest.mark.parametrize("by", ["project", "user"])
+HOOKS = ["requires", "metadata", "sdist", "editable", "wheel"]
+
+
+@pytest.mark.parametrize(
+    ("by", "hook"),
+    [
+        *(("project", hook) for hook in HOOKS),
+        # Who has set it is settled before the hook is.
+        *(pytest.param("user", hook, marks=pytest.mark.long) for hook in HOOKS[:-1]),
+        ("user", "wheel"),
+    ],
+)
 def test_the_second_waits(hook, by, project, plugged, tmp_path, meeting, start):
     """Whichever hooks they are: it has not come to its generator when it says so."""
     files = {"setup.py": GENERATES, "p/__init__.py": ""}
