@@ -116,3 +116,62 @@ def test_translated_by_turns(project, plugged, start, meeting, telling, tmp_path
         assert run.status == 0, output
         assert AGAIN not in output
         assert is_whole(tmp_path / who)
+
+
+TWO = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+
+    class translating(build_ext):
+        def build_extension(self, ext):
+            (source,) = ext.sources
+            meet(os.environ["WHO"] + " translates " + ext.name)
+            made = source.replace(".pyx", ".c")
+            if not os.path.exists(made):
+                with open(source) as file, open(made, "w") as copy:
+                    copy.write(file.read())
+            ext.sources = [made]
+            super().build_extension(ext)
+
+    setup(name="n", version="1", packages=["p"], cmdclass={"build_ext": translating},
+          ext_modules=[Extension(f"p.{name}", [f"p/{name}.pyx"]) for name in ("a", "b")])
+    """
+)
+
+
+def test_all_are_translated_by_one(project, plugged, start, meeting, telling, tmp_path):
+    """While one translates the second extension, no other compiles the first one.
+
+    What its compiler has read of the second one, if anything, could not be known.
+    """
+    source = project(
+        {
+            "setup.py": TWO,
+            "p/__init__.py": "",
+            "p/a.pyx": (FIRST + SECOND).replace("fast", "a"),
+            "p/b.pyx": (FIRST + SECOND).replace("fast", "b"),
+        }
+    )
+    first = start(plugged, source, "wheel", "first")
+    assert meeting.arrival() == "first translates p.a"
+    second = start(plugged, source, "wheel", "second", telling)
+    assert meeting.arrival() == "waits"
+    meeting.let_go("waits")
+    meeting.let_go("first translates p.a")
+    for step in (
+        "first translates p.b",
+        "second translates p.a",
+        "second translates p.b",
+    ):
+        assert meeting.arrival() == step
+        meeting.let_go(step)
+    for run in (first, second):
+        output = run.finish(60)
+        assert run.status == 0, output
+        assert AGAIN not in output
+    wheels = [*tmp_path.glob("first/*.whl"), *tmp_path.glob("second/*.whl")]
+    contents = [harness.wheel_contents(wheel) for wheel in wheels]
+    assert len(contents) == 2
+    assert contents[0] == contents[1]

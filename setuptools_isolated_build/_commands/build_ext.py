@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
@@ -18,6 +19,8 @@ from setuptools_isolated_build._setuptools.distribution import (
 from setuptools_isolated_build._setuptools.output import tell
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from setuptools import Command as _Base
 
     from setuptools_isolated_build._build import Build
@@ -26,7 +29,7 @@ else:
 
 __all__ = ["BuildExt"]
 
-_TRANSLATED = (".pyx", ".py")
+_TRANSLATABLE, _TRANSLATED = (".pyx", ".py"), (".c", ".cpp")
 
 
 class BuildExt(_Base):
@@ -39,6 +42,10 @@ class BuildExt(_Base):
     compiler: Any
     extensions: list[Any]
     _replaces = False
+    _still_to_translate = 0  # extensions
+    _translation_began = 0  # nanoseconds
+    _has_translated = False
+    _translated: Sequence[str] = ()
 
     def run(self) -> None:
         """Build the extensions, by CMake with the compiler cache too."""
@@ -60,7 +67,12 @@ class BuildExt(_Base):
     def build_extensions(self) -> None:
         """Build them with compilers that know of the build tree and of the cache."""
         prepare_compilers(self, "compiler", "shlib_compiler")
-        super().build_extensions()  # type: ignore[misc]
+        self._still_to_translate = sum(map(_is_to_translate, self.extensions))
+        try:
+            super().build_extensions()  # type: ignore[misc]
+        finally:
+            self._still_to_translate = 0
+            self._leave_turn()
 
     def _build_extensions_parallel(self) -> None:
         """Build one extension after the other, whatever `parallel` says.
@@ -111,21 +123,48 @@ class BuildExt(_Base):
     def build_extension(self, ext: Any) -> None:
         """Build one; what Cython translates beside the sources, by turns.
 
-        A turn ends when the first compiler runs. Without it builds would translate at
-        once, and all but one of them once more, alone (`_validation`).
+        Without them builds would translate at once, or compile what they have while
+        another one translates, and be done once more, alone (`_validation`).
         """
-        if not any(str(source).endswith(_TRANSLATED) for source in ext.sources):
+        if not _is_to_translate(ext):
             super().build_extension(ext)  # type: ignore[misc]
             return
         from setuptools_isolated_build import _process, _turns
 
-        if _process.presence_of(self.distribution) is not None:
+        self._still_to_translate -= 1
+        is_known = _process.presence_of(self.distribution) is not None
+        if is_known and not _process.has_turn(self):
             what = f"translating the sources of {ext.name}"
             _turns.take(self, source_dir(self.distribution), what)
+            self._translation_began = time.time_ns()
+        self._translated = list(_translations(ext))
         try:
             super().build_extension(ext)  # type: ignore[misc]
         finally:
-            _process.leave_turn(self)
+            self.begin_compiling()
+
+    def begin_compiling(self) -> None:
+        """End the turn to translate, before the first compiler of an extension.
+
+        But a build that has translated keeps it until all is translated.
+        """
+        from setuptools_isolated_build import _process
+        from setuptools_isolated_build._validation import changes
+
+        if self._still_to_translate > 0 and _process.has_turn(self):
+            self._has_translated = self._has_translated or any(
+                os.path.exists(path) and changes.changed(path, self._translation_began)
+                for path in self._translated
+            )
+            if self._has_translated:
+                return
+        self._leave_turn()
+
+    def _leave_turn(self) -> None:
+        from setuptools_isolated_build import _process
+
+        self._has_translated = False
+        _process.leave_turn(self)
 
     def copy_extensions_to_source(self) -> None:
         """Put the extension modules beside the sources, under a lock.
@@ -180,6 +219,18 @@ class BuildExt(_Base):
         if self.force or not os.path.exists(target):
             return True
         return os.path.getmtime(source) > os.path.getmtime(target)
+
+
+def _is_to_translate(ext: Any) -> bool:
+    return any(str(source).endswith(_TRANSLATABLE) for source in ext.sources or ())
+
+
+def _translations(ext: Any) -> Iterator[str]:
+    """Name what Cython may make beside the sources of *ext*."""
+    for source in ext.sources or ():
+        base, suffix = os.path.splitext(str(source))
+        if suffix in _TRANSLATABLE:
+            yield from (base + made for made in _TRANSLATED)
 
 
 def _is_compiled(compiler: Any, ext: Any) -> bool:

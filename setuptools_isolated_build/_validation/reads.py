@@ -12,7 +12,7 @@ from setuptools_isolated_build._setuptools.distribution import source_dir
 from setuptools_isolated_build._validation import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from setuptools import Command
 
@@ -27,10 +27,12 @@ def compiling(command: Command, source: str) -> Iterator[None]:
     known. If no other build has run until now, only the source's state is noted.
 
     Args:
-        command: ``build_ext`` or ``build_clib``; its turn to translate ends.
+        command: ``build_ext`` or ``build_clib``; its turn to translate may end.
         source: the path of what is compiled.
     """
-    _process.leave_turn(command)
+    begin: Callable[[], object] | None = getattr(command, "begin_compiling", None)
+    if begin is not None:
+        begin()
     dist = command.distribution
     presence = _process.presence_of(dist)
     if presence is None:
