@@ -4,9 +4,10 @@
 
 Each project writes a file in two parts, with a pause between them, in another step of its
 build: setup.py itself, build_py, egg_info, build_ext (a header), or Cython. With NAMEs it
-is these projects of ``corpus.csv`` instead. They are built six and ten at once, in step
-and 0.17 s apart, without the plugin and with it, each time from a fresh tree. A wheel is
-right if it is the one of a quiet build. Returns 1 if one with the plugin is not.
+is these projects of ``corpus.csv`` instead, which need no more than setuptools and Cython.
+They are built six and ten at once, in step and 0.17 s apart, without the plugin and with
+it, each time from a fresh tree. A wheel is right if it is the one of a quiet build.
+Returns 1 if one with the plugin is not.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ def ccache(extra):
     [
         pytest.param(
             *(compiler, wrapped, files),
-            # By name of gcc always.
+            # With gcc by its name in every run.
             marks=pytest.mark.long
             if name == "many" and (compiler, wrapped) != ("gcc", "by name")
             else [],

@@ -103,7 +103,9 @@ class Reference:
         if not trees.own(self.written):
             return False
         alone = [
-            Way(HOOKS_ALONE, name) for kind, name in self.products if kind == python
+            Way(HOOKS_ALONE, artifact)
+            for known, artifact in self.products
+            if known == python
         ]
         for after in (tuple(alone), *((one,) for one in alone)):
             key = python, way.artifact, after

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _build
+from setuptools_isolated_build import _build, _process
 from setuptools_isolated_build._commands.build import compiler_cache, prepare_compilers
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools.distribution import (
@@ -44,8 +44,7 @@ class BuildExt(_Base):
     _replaces = False
     _still_to_translate = 0  # extensions
     _translation_began = 0  # nanoseconds
-    _has_translated = False
-    _translated: Sequence[str] = ()
+    _translations: Sequence[str] = ()  # what Cython may have made since then
 
     def run(self) -> None:
         """Build the extensions, by CMake with the compiler cache too."""
@@ -72,7 +71,7 @@ class BuildExt(_Base):
             super().build_extensions()  # type: ignore[misc]
         finally:
             self._still_to_translate = 0
-            self._leave_turn()
+            _process.leave_turn(self)
 
     def _build_extensions_parallel(self) -> None:
         """Build one extension after the other, whatever `parallel` says.
@@ -129,15 +128,15 @@ class BuildExt(_Base):
         if not _is_to_translate(ext):
             super().build_extension(ext)  # type: ignore[misc]
             return
-        from setuptools_isolated_build import _process, _turns
+        from setuptools_isolated_build import _turns
 
         self._still_to_translate -= 1
         is_known = _process.presence_of(self.distribution) is not None
         if is_known and not _process.has_turn(self):
             what = f"translating the sources of {ext.name}"
             _turns.take(self, source_dir(self.distribution), what)
-            self._translation_began = time.time_ns()
-        self._translated = list(_translations(ext))
+            self._translation_began, self._translations = time.time_ns(), []
+        self._translations = [*self._translations, *_translations(ext)]
         try:
             super().build_extension(ext)  # type: ignore[misc]
         finally:
@@ -148,23 +147,18 @@ class BuildExt(_Base):
 
         But a build that has translated keeps it until all is translated.
         """
-        from setuptools_isolated_build import _process
         from setuptools_isolated_build._validation import changes
 
-        if self._still_to_translate > 0 and _process.has_turn(self):
-            self._has_translated = self._has_translated or any(
+        goes_on = (
+            self._still_to_translate > 0
+            and _process.has_turn(self)
+            and any(
                 os.path.exists(path) and changes.changed(path, self._translation_began)
-                for path in self._translated
+                for path in self._translations
             )
-            if self._has_translated:
-                return
-        self._leave_turn()
-
-    def _leave_turn(self) -> None:
-        from setuptools_isolated_build import _process
-
-        self._has_translated = False
-        _process.leave_turn(self)
+        )
+        if not goes_on:
+            _process.leave_turn(self)
 
     def copy_extensions_to_source(self) -> None:
         """Put the extension modules beside the sources, under a lock.
