@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from setuptools.config.pyprojecttoml import load_file
 
@@ -165,7 +166,8 @@ def read_settings(source_dir: str, environ: Mapping[str, str]) -> Settings:
 def _from_pyproject(path: str) -> dict[str, object]:
     if not os.path.isfile(path):
         return {}
-    tool = load_file(path).get("tool", {})
+    with open(path, "rb") as file:
+        tool = _parsed(path, file.read()).get("tool", {})
     _check_names(path, tool)
     table = tool.get(_TABLE, {})
     if not isinstance(table, dict):
@@ -174,6 +176,11 @@ def _from_pyproject(path: str) -> dict[str, object]:
     return {
         _field(key): _checked(path, key, key, table[key], list(_KEYS)) for key in table
     }
+
+
+@functools.lru_cache(maxsize=1)  # a build asks at its beginning and at each command
+def _parsed(path: str, content: bytes) -> dict[str, Any]:  # noqa: ARG001  # the key
+    return load_file(path)
 
 
 def _check_names(path: str, tables: Mapping[str, object]) -> None:

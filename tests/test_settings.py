@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from setuptools_isolated_build import _settings
 from setuptools_isolated_build._settings import Settings, read_settings
 from setuptools_isolated_build.errors import SettingsError
 
@@ -49,6 +52,23 @@ def test_table(tmp_path):
         "compiler_cache": "off",
         "build_dir": str(tmp_path / "d"),
     }
+
+
+def test_parsed_once_and_anew_when_changed(tmp_path, monkeypatch):
+    """The commands of a build ask again; setup.py may write the file in between."""
+    parsed = []
+    load_file = _settings.load_file
+    monkeypatch.setattr(
+        _settings, "load_file", lambda path: parsed.append(path) or load_file(path)
+    )
+    assert read(tmp_path, TABLE + "jobs = 2\n").jobs == 2
+    file = tmp_path / "pyproject.toml"
+    before = file.stat()
+    assert read_settings(str(tmp_path), {}).jobs == 2
+    assert len(parsed) == 1
+    file.write_text(TABLE + "jobs = 3\n", encoding="utf-8")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert read_settings(str(tmp_path), {}).jobs == 3
 
 
 def test_environment_wins(tmp_path):

@@ -127,7 +127,10 @@ def enter(  # noqa: PLR0913  # each is asked for by another
         OSError: the lock files cannot be made.
     """
     prefix = records.prefix(source_dir)
-    with _through_gate(source_dir, place, prefix, timeout, tell):
+    with contextlib.ExitStack() as held:
+        gate = _gate(source_dir, place, prefix, timeout, tell)
+        if gate is not None:
+            held.callback(gate.release, unlink=True)
         others = [
             path for path in records.live(place, prefix) if not records.is_ours(path)
         ]
@@ -207,22 +210,6 @@ def wait(
         for record in opened:
             record.close()
     return was_killed
-
-
-@contextlib.contextmanager
-def _through_gate(
-    source_dir: str,
-    place: str,
-    prefix: str,
-    timeout: float,
-    tell: Callable[[str], None],
-) -> Iterator[None]:
-    gate = _gate(source_dir, place, prefix, timeout, tell)
-    try:
-        yield
-    finally:
-        if gate is not None:
-            gate.release(unlink=True)
 
 
 def _gate(
