@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
+import itertools
+import operator
 import os
 import re
 import tempfile
@@ -10,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from .errors import CheckError
 from .project import OUR_BACKEND, OURS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .project import Project
 
 __all__ = ["Change", "backend_of", "changed_text", "diff", "write"]
@@ -62,26 +69,54 @@ def changed_text(project: Project, change: Change) -> str:
     text = project.text or ""
     if "build-system" not in tomlkit.parse(text):
         text = _with_system(text)
-    document = tomlkit.parse(text)
-    system: Any = document["build-system"]
-    requires = system["requires"]
     own = project.own or OURS
     if change.extra and "[" not in own:
         own = _NAME.sub(rf"\g<0>[{change.extra}]", own)
-    if project.own:
-        requires[[str(item) for item in requires].index(project.own)] = own
-    else:
-        requires.append(own)
-    if change.has_backend:
-        system["build-backend"] = backend_of(project, change)
-    tables: Any = document.get("tool", {})
-    if change.takes_turns and OURS in tables:
-        tables[OURS]["take-turns"] = True
-    text = str(tomlkit.dumps(document))
-    if change.takes_turns and OURS not in tables:
+
+    def edit_system(table: Any) -> None:
+        requires = table["requires"]
+        if project.own:
+            requires[[str(item) for item in requires].index(project.own)] = own
+        else:
+            requires.append(own)
+        if change.has_backend:
+            table["build-backend"] = backend_of(project, change)
+
+    text = _edited(text, ("build-system",), edit_system)
+    if change.takes_turns and OURS in tomlkit.parse(text).get("tool", {}):
+        text = _edited(text, ("tool", OURS), _take_turns)
+    elif change.takes_turns:
         text = text.rstrip("\n") + f"\n\n[tool.{OURS}]\ntake-turns = true\n"
     tomlkit.parse(text)
     return text
+
+
+def _take_turns(table: Any) -> None:
+    table["take-turns"] = True
+
+
+def _edited(text: str, keys: tuple[str, ...], edit: Callable[[Any], None]) -> str:
+    """Return *text* after *edit* of the table of those *keys*."""
+    document = tomlkit.parse(text)
+    is_kept = tomlkit.dumps(document) == text
+    edit(functools.reduce(operator.getitem, keys, document))
+    edited = str(tomlkit.dumps(document))
+    if is_kept:
+        return edited
+    # tomlkit puts the tables of an array together where others stand between them. So
+    # the lines of the one table are edited: those that make the same document.
+    lines = text.splitlines(keepends=True)
+    heads = [at for at, line in enumerate(lines) if line.startswith("[")]
+    for start, end in itertools.combinations([*heads, len(lines)], 2):
+        if not lines[start].startswith(f"[{'.'.join(keys)}]"):
+            continue
+        with contextlib.suppress(TOMLKitError):  # its end is inside of a value
+            part = tomlkit.parse("".join(lines[start:end]))
+            edit(functools.reduce(operator.getitem, keys, part))
+            parts = (*lines[:start], tomlkit.dumps(part), *lines[end:])
+            if tomlkit.parse("".join(parts)) == document:
+                return "".join(parts)
+    return edited
 
 
 def diff(project: Project, text: str) -> list[str]:

@@ -78,6 +78,40 @@ def test_written(tmp_path, text, change, expected):
     assert (tmp_path / "pyproject.toml").read_text() == expected
 
 
+BETWEEN = """
+[tool.x]
+text = '''
+[build-system]
+[tool.x.y]'''
+
+[[tool.x.list]]
+a = 1
+
+[tool.x.between]
+b = [
+[2],
+]
+
+[[tool.x.list]]
+a = 3
+"""
+
+
+@pytest.mark.parametrize(
+    "own", ["", "\n[tool.setuptools-isolated-build]  # ours\nverify = false\n"]
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["above", "below"])
+def test_tables_of_an_array_with_others_between(tmp_path, own, is_first):
+    """They stay where they are (pycurl 7.49.0 has such); tomlkit moves them together."""
+    blocks = [SYSTEM, BETWEEN] if is_first else [BETWEEN, f"\n{SYSTEM}"]
+    text = "".join(blocks) + own
+    found = read(tmp_path, text)
+    edit.write(found, edit.changed_text(found, Change(takes_turns=True)))
+    expected = text.replace('s"]', 's", "setuptools-isolated-build"]')
+    expected = expected + "take-turns = true\n" if own else expected + TURNS
+    assert (tmp_path / "pyproject.toml").read_text() == expected
+
+
 def test_changed_meanwhile(tmp_path):
     """What somebody has written since it was read is not lost."""
     found = read(tmp_path, SYSTEM)
