@@ -151,10 +151,11 @@ class Lock:
     def write_note(self, text: str) -> None:
         """Write *text* into the locked file, for those who wait: see `read_note`."""
         number = self._lock.lockfile.fileno()
-        with contextlib.suppress(OSError):  # a full disk
-            os.ftruncate(number, 0)
+        with contextlib.suppress(OSError):
             os.lseek(number, 0, os.SEEK_SET)
-            os.write(number, text.encode("utf-8", "surrogateescape")[:_NOTE])
+            # In its old block: taking a new one is slow, and a full disk has none.
+            size = os.write(number, text.encode("utf-8", "surrogateescape")[:_NOTE])
+            os.ftruncate(number, size)
 
     def _unguard(self) -> None:
         if self._guarded is not None:
