@@ -74,7 +74,9 @@ class _Check:
         self._build_alone()
         self._build_at_once()
         own = trees.own(self._reference.written)
-        by_setup = trees.own(self._bench.written_by_setup(self._without))
+        by_setup = trees.without_bytecode(
+            trees.own(self._bench.written_by_setup(self._without))
+        )
         self._try_settings(by_setup)
         self._measure_ccache()
         result = self._result
@@ -83,7 +85,7 @@ class _Check:
         result.advice = advise(
             self._project,
             (result.without, result.with_plugin),
-            (by_setup, own),
+            (by_setup, trees.without_bytecode(own)),
             result.trial,
             result.saving.text if result.saving else "",
         )

@@ -70,6 +70,14 @@ def own(names: set[str]) -> set[str]:
     return {name for name in names - products if not is_of_setuptools(name)}
 
 
+def without_bytecode(names: set[str]) -> set[str]:
+    """Return those *names* that are not Python's cache of what setup.py imports.
+
+    Python puts a file in place whole, and takes none that is not of its source.
+    """
+    return {name for name in names if "__pycache__" not in Path(name).parts}
+
+
 def in_tree_products(names: set[str]) -> set[str]:
     """Return those *names* that an editable install needs in the tree.
 

@@ -235,6 +235,23 @@ def test_a_setup_py_that_writes(project, check):
     assert again["advice"]["diff"] == []
 
 
+def test_a_setup_py_that_imports(project, check, monkeypatch):
+    """What Python caches of a module beside it is no reason for the backend."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    imports = 'import sys; sys.path.insert(0, "tools"); import helper\n'
+    text = PYPROJECT.replace(
+        '"setuptools",', '"setuptools", "setuptools-isolated-build",'
+    )
+    files = {**PLAIN, "pyproject.toml": text, "setup.py": imports + PLAIN["setup.py"]}
+    done = check(project({**files, "tools/helper.py": ""}), *SHORT, "--only=with")
+    assert done.returncode == 0, done.stderr
+    result = one(done)
+    written = [name for name in result["written_into_tree"] if name.endswith(".pyc")]
+    assert [name.split(".")[0] for name in written] == ["tools/__pycache__/helper"]
+    assert result["tried"] is None
+    assert result["advice"]["reasons"] == result["advice"]["diff"] == []
+
+
 def test_a_setup_that_writes(project, check):
     """The plugin is at work when setup() writes, as setuptools-scm does: no backend."""
     setup_py = """
