@@ -141,7 +141,7 @@ class Bench:
         changed = trees.changes(self.source, before)
         if any(way.artifact == "editable" for _, way in ways):
             changed -= trees.in_tree_products(changed)
-        half.left |= changed - reference.written if side.is_plugged else changed
+        half.left |= reference.left(changed) if side.is_plugged else changed
         kept = {build.product for build in half.builds if build.product is not None}
         self._place.discard(*{build.result for build in builds.values()} - kept)
 

@@ -115,7 +115,7 @@ class _Check:
         found = self._reference.differences(python, way, product)
         if found:
             found = self._reference.second_look(python, way, product)
-        left = sorted(changed - self._reference.written)
+        left = sorted(self._reference.left(changed))
         wrong = [f"{way.artifact}: {item}" for item in found]
         self._result.quiet += wrong + [f"{way.artifact}: left {name}" for name in left]
 

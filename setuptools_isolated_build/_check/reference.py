@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import archives, trees
@@ -12,7 +13,6 @@ from .results import OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from .bench import Bench
     from .results import Half
@@ -70,6 +70,16 @@ class Reference:
                 again, *_ = self._bench.quiet(self.side, python, way)
                 found = self.differences(python, way, again)
                 self.let_vary(python, way, found, again)
+
+    def left(self, changed: set[str]) -> set[str]:
+        """Return those *changed* that builds without the plugin leave as they are.
+
+        But for Python's cache where they fill it, too: of a setuptools that is in the
+        tree the plugin imports more (`config`).
+        """
+        caches = {name for name in self.written if Path(name).name == "__pycache__"}
+        new = changed - self.written
+        return {name for name in new if str(Path(name).parent) not in caches}
 
     def look_again(self, half: Half) -> None:
         """Take for right what differs by itself, or by the order of builds."""

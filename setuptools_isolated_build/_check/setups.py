@@ -83,7 +83,7 @@ class Setups:
                 continue
             watcher.step(f"an environment for {', '.join(project.requires)}")
             plain[name] = self._make(base, project.requires)
-            self._expect_setuptools(project, plain[name])
+            self._expect_setuptools(project, tree, plain[name])
             more = self._hooks_requires(project, tree, plain[name])
             if more:
                 plain[name] = self._extend(plain[name], more)
@@ -158,8 +158,9 @@ class Setups:
             self._made[key] = make(self._place.new("environment"), run)
         return self._made[key]
 
-    def _expect_setuptools(self, project: Project, python: Path) -> None:
-        if not self._has(str(python), "setuptools"):
+    def _expect_setuptools(self, project: Project, tree: Path, python: Path) -> None:
+        path = [str(tree / name) for name in project.backend_path]
+        if not self._has(str(python), "setuptools", path):
             raise CheckError(
                 f"{project.path}: is built by {project.backend} without setuptools, so "
                 "there is nothing that the plugin could do"
@@ -204,9 +205,10 @@ class Setups:
             found[next(name for name in names if found.get(name, path) == path)] = path
         return found or {"python": sys.executable}
 
-    def _has(self, python: str, module: str) -> bool:
-        """Whether the interpreter can import *module*."""
-        code = f"import importlib.util as u; print(bool(u.find_spec({module!r})))"
+    def _has(self, python: str, module: str, path: Sequence[str] = ()) -> bool:
+        """Whether the interpreter can import *module*, also from those directories."""
+        code = f"import sys, importlib.util as u; sys.path[:1] = {list(path)!r}\n"
+        code += f"print(bool(u.find_spec({module!r})))"
         command = [python, "-c", code]
         output = self._place.run(command, f"looking for {module}", f"see {python}")
         return output.strip() == "True"

@@ -22,6 +22,7 @@ from _check import (
     frontends,
     options,
     place,
+    reference,
     results,
     setups,
     table,
@@ -87,6 +88,15 @@ def test_what_is_left_in_the_tree(tmp_path):
     half = results.Half("with", [build], {"build/lib/m.py"})
     assert not half.is_right
     assert half.headline == "left in the tree: build/lib/m.py"
+
+
+def test_what_python_caches_where_it_caches_without_the_plugin():
+    """Of setuptools' own tree the plugin imports one module more."""
+    found = reference.Reference(None, None)
+    found.written = {"p/__pycache__", "p/__pycache__/a.pyc", "version.txt"}
+    assert found.left({"p/__pycache__/b.pyc", "version.txt"}) == set()
+    new = {"q/__pycache__", "q/__pycache__/a.pyc", "p/b.pyc"}
+    assert found.left(new) == new
 
 
 def test_a_few_of_many_names(project):
