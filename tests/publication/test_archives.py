@@ -68,6 +68,22 @@ def test_a_wheel_that_is_not_its_record(wheel, change):
     assert caught.value.path == wheel
 
 
+def test_names_outside_ascii(wheel, tmp_path, monkeypatch):
+    """They are marked as UTF-8; one that is not is in no RECORD."""
+    marked = str(tmp_path / "m-1-py3-none-any.whl")
+    with WheelFile(marked, "w") as archive:
+        archive.writestr("\u00fc.py", "")
+    archives.check_wheel(marked)
+    encoded = {"other.py": "\u00e9.py".encode("cp437")}
+    monkeypatch.setattr(
+        zipfile.ZipInfo,
+        "_encodeFilenameFlags",
+        lambda info: (encoded.get(info.filename, info.filename.encode()), 0),
+    )
+    with pytest.raises(PublishError, match="does not match its RECORD"):
+        archives.check_wheel(rewritten(wheel, lambda m: m.update({"other.py": b""})))
+
+
 @pytest.mark.parametrize("kept", [0, 10, 200, -1])
 def test_half_a_wheel(wheel, kept):
     """An archive that ends too early."""
