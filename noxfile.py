@@ -152,6 +152,7 @@ def upstream_patches(session: nox.Session) -> None:
 @nox.session
 def generators(session: nox.Session) -> None:
     """Builds at once beside setuptools-scm, pbr, Cython, cffi and others."""
+    session.install(".[ccache]")  # for those that look for it on PATH
     command = ["tests/run.py", "--generators", "tests/test_generators.py"]
     session.run("python", *command, *session.posargs)
 

@@ -497,6 +497,7 @@ def tree(project, history, plain_with_tools, tmp_path):
         def make_anew():
             shutil.rmtree(source)
             shutil.copytree(pristine, source, symlinks=True)
+            harness.let_age(source)  # or a build may take it for another one's work
             return harness.listing(source)
 
         return source, make_anew
