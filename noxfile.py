@@ -180,7 +180,7 @@ def chaos(session: nox.Session) -> None:
 @nox.session
 def long_lived(session: nox.Session) -> None:
     """200 builds in one process: as flat as with setuptools alone."""
-    command = ["tests/run.py", "--builds=67", "tests/test_long_lived.py"]
+    command = ["tests/run.py", "--builds=100", "--long", "tests/test_long_lived.py"]
     session.run("python", *command, *session.posargs)
 
 
