@@ -178,7 +178,7 @@ def _from_pyproject(path: str) -> dict[str, object]:
     }
 
 
-@functools.lru_cache(maxsize=1)  # a build asks at its beginning and at each command
+@functools.lru_cache(maxsize=1)  # a build asks more than once
 def _parsed(path: str, content: bytes) -> dict[str, Any]:  # noqa: ARG001  # the key
     return load_file(path)
 

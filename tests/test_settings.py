@@ -55,7 +55,7 @@ def test_table(tmp_path):
 
 
 def test_parsed_once_and_anew_when_changed(tmp_path, monkeypatch):
-    """The commands of a build ask again; setup.py may write the file in between."""
+    """A build asks more than once; setup.py may write the file in between."""
     parsed = []
     load_file = _settings.load_file
     monkeypatch.setattr(
