@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import ZipFile
@@ -16,6 +17,7 @@ __all__ = [
     "differences",
     "is_archive",
     "product",
+    "taken",
     "unpack",
     "wheel_contents",
 ]
@@ -39,6 +41,18 @@ class Difference(NamedTuple):
 def is_archive(path: Path) -> bool:
     """Whether *path* is called as a wheel or an sdist is."""
     return path.name.endswith((".whl", ".tar.gz", ".zip"))
+
+
+def taken(path: Path, directory: Path) -> Path:
+    """Copy the archive *path* into *directory*, while others may replace it.
+
+    What was opened can be read to its end. A link would not do: Linux finds the old
+    file, which has no name any more, and says that there is none.
+
+    Raises:
+        FileNotFoundError: there is none at this moment.
+    """
+    return shutil.copyfile(path, directory / path.name)
 
 
 def wheel_contents(wheel: Path) -> list[Entry]:

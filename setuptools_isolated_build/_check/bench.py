@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -235,8 +234,7 @@ class Bench:
             return product
         directory = self._place.new("product")
         directory.mkdir()
-        os.link(product, directory / product.name)
-        return directory / product.name
+        return archives.taken(product, directory)
 
 
 def _product(result: Path, way: Way, expected: str | None) -> Path | None:

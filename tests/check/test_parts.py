@@ -180,6 +180,33 @@ def test_an_extra_that_is_there(project, tmp_path, monkeypatch):
     assert here.path in Path(plugged.variables["CCACHE_DIR"]).parents
 
 
+REPLACE = """
+import os, sys
+target, replaced = sys.argv[1:]
+for number in range(100_000):
+    with open(replaced, "w") as file:
+        file.write(str(number))
+    os.replace(replaced, target)
+    if not number:
+        print("replaced", flush=True)
+"""
+
+
+def test_taken_while_it_is_replaced(tmp_path):
+    """What builds put in place one after the other is there at every moment."""
+    archive, taken = tmp_path / "n.whl", tmp_path / "taken"
+    taken.mkdir()
+    command = [sys.executable, "-c", REPLACE, archive, tmp_path / "next"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as replacing:
+        assert replacing.stdout is not None
+        try:
+            assert replacing.stdout.readline() == b"replaced\n"
+            for _ in range(500):
+                archives.taken(archive, taken).unlink()
+        finally:
+            replacing.kill()
+
+
 PREFIX = """
 import sys
 with open("prefix.txt", "w") as file:
