@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 from zipfile import ZipFile
 
 import harness
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from setuptools_isolated_build._commands import install
 
 # Looks at the private directories when the wheel's is full, before it is packed.
 LOOKS = """
@@ -225,3 +229,107 @@ def test_old_namespace_packages(project, same_wheel):
     )
     wheel = same_wheel(source)
     assert "ns/__init__.py" not in [name for name, *_ in harness.wheel_contents(wheel)]
+
+
+# Says where things would be installed, and what is in the environment then.
+EXPANDS = """
+import os
+from distutils import util
+from distutils.command import install as module
+from setuptools import setup
+from setuptools.command.install import install
+
+def finalizing(self, real=install.finalize_options):
+    real(self)
+    for name, value in sorted(vars(self).items()):
+        if name.startswith(("install_", "root")):
+            print("expanded:", name, repr(value))
+    raise SystemExit
+
+install.finalize_options = finalizing
+cmdclass = {{}}
+{code}
+setup(name="n", version="1", py_modules=[], cmdclass=cmdclass)
+"""
+OWN = """
+class own(install):
+    def _expand_attrs(self, attrs):
+        super()._expand_attrs(attrs)
+        for name in attrs:
+            setattr(self, name, f"{getattr(self, name)}/own/{len(attrs)}")
+own.__name__ = "install"
+cmdclass["install"] = own
+"""
+REPLACED = """
+def expand(self, attrs):
+    for name in attrs:
+        setattr(self, name, f"{getattr(self, name)}/replaced")
+module.install._expand_attrs = expand
+"""
+REPLACED_BELOW = """
+real = {module}.subst_vars
+def subst_vars(text, variables):
+    return real(text, variables) + "/replaced"
+{module}.subst_vars = subst_vars
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("", []),
+        ("", ["--prefix", "/p"]),
+        ("", ["--home", "~/h"]),
+        ("", ["--prefix", "/p", "--root", "r", "--install-data", "{base}/d"]),
+        ("", ["--install-data", "$userbase/d"]),
+        ("", ["--install-data", "{PLAT}"]),
+        ("", ["--install-data", "{no_such_variable}"]),
+        ("", ["--install-data", "an}end"]),
+        (OWN, []),
+        (REPLACED, ["--prefix", "/p"]),
+        (REPLACED_BELOW.format(module="util"), ["--prefix", "/p"]),
+        (REPLACED_BELOW.format(module="module"), ["--prefix", "/p"]),
+    ],
+)
+def test_directories_of_install(code, options, project, plain, plugged, tmp_path):
+    """They are what setuptools makes of them, whoever has a part in it."""
+    source = project({"setup.py": EXPANDS.format(code=code)})
+    seen = []
+    for environment in (plain, plugged):
+        command = [environment.python, "setup.py", "install", *options]
+        run = environment.start(command, source, {"HOME": str(tmp_path)})
+        lines = run.finish().splitlines()
+        told = [line for line in lines if line.startswith(("expanded:", "ValueError:"))]
+        own = os.path.dirname(os.path.dirname(environment.python))
+        seen.append([line.replace(own, "PREFIX") for line in told])
+    assert seen[0] == seen[1] != []
+
+
+WHEELS = """
+import os
+os.environ.pop("PLAT", None)
+from setuptools import Distribution
+install = Distribution({"name": "n", "version": "1"}).get_command_obj("install")
+install.root = "root"
+for key in ("headers", "scripts", "data", "purelib", "platlib"):
+    setattr(install, f"install_{key}", f"data/{key}")
+install.ensure_finalized()
+print("PLAT:", os.environ.get("PLAT"))
+"""
+
+
+def test_environment_after_a_wheels_install(project, plain, plugged):
+    """Expanding sets a variable, also where there is nothing to expand."""
+    source = project({"setup.py": WHEELS})
+    for environment in (plain, plugged):
+        output = environment.start([environment.python, "setup.py"], source).finish()
+        assert f"PLAT: {sysconfig.get_platform()}\n" in output
+
+
+@given(st.text(st.sampled_from("~${}/ab_") | st.characters()))
+def test_what_has_nothing_to_expand(text):
+    """It stays as it is."""
+    from distutils import util
+
+    if install._is_plain(text):
+        assert util.subst_vars(os.path.expanduser(text), {"a": "b", "ab": "c"}) == text

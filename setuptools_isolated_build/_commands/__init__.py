@@ -20,6 +20,7 @@ _MIXINS = {
     "config": "Config",
     "editable_wheel": "EditableWheel",
     "egg_info": "EggInfo",
+    "install": "Install",
     "install_lib": "InstallLib",
     "sdist": "Sdist",
 }

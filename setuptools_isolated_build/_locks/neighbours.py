@@ -61,7 +61,7 @@ class Presence:
 
     def others(self) -> records.Others:
         """Return the builds that have run beside this one until now."""
-        return records.Others(records.lines(self._path))
+        return records.Others(records.read(self._path)[1])
 
     def is_waited_for(self) -> bool:
         """Whether somebody keeps the gate, to be alone.
@@ -87,10 +87,10 @@ class Presence:
             return records.Others([])
         processes.disinherit(self.token)
         is_lost = not lock.is_current()
-        records_open = records.opened(records.Others(records.lines(self._path)).records)
+        records_open = records.opened(self.others().records)
         # Whoever is killed from here on is found by its open record; before, it was
         # said in this one by whoever has taken that away.
-        said = records.lines(self._path)
+        _, said = records.read(self._path)
         lock.write_note("")
         lock.release(unlink=True)
         return records.Others(said, records_open, is_lost=is_lost)
@@ -131,13 +131,16 @@ def enter(  # noqa: PLR0913  # each is asked for by another
         gate = _gate(source_dir, place, prefix, timeout, tell)
         if gate is not None:
             held.callback(gate.release, unlink=True)
-        others = [
-            path for path in records.live(place, prefix) if not records.is_ours(path)
-        ]
+        there = {path: records.read(path) for path in records.live(place, prefix)}
+        others = {
+            path: said
+            for path, (holder, said) in there.items()
+            if not processes.is_ours(holder)
+        }
         lock, path = records.make(place, prefix)
         presence = Presence(place, path, lock, began)
         line = records.Line.of(began, path, private).text
-        known = [said[0].text for said in map(records.lines, others) if said]
+        known = [said[0].text for said in others.values() if said]
         note = processes.note(what, presence.token)
         records.append(path, note + "\n".join([line, *known, ""]))
         for other in others:
@@ -226,7 +229,8 @@ def _gate(
         holder = processes.Holder(_lock.read_note(path))
         # Whoever is alone waits for the builds inside, and so for their children.
         if processes.is_ours(holder) or any(
-            map(records.is_ours, records.live(place, prefix))
+            processes.is_ours(records.read(record)[0])
+            for record in records.live(place, prefix)
         ):
             return None
         lock = places.acquire(path, timeout=_SHORTLY)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import lru_cache
 
 __all__ = [
     "Holder",
@@ -29,6 +30,7 @@ __all__ = [
 _INHERITED = "_SETUPTOOLS_ISOLATED_BUILD_TURNS"
 
 _MOST_ANCESTORS = 1000
+_STATUS = 4096  # bytes: more than a line of numbers takes
 _SECONDS = 10
 
 
@@ -94,11 +96,17 @@ def is_alive(process: str) -> bool:
 
 def ancestors() -> set[str]:
     """Return the names of the parent of this process, of its parent, and so on."""
+    return _ancestors(os.getpid(), os.getppid())
+
+
+@lru_cache(maxsize=1)  # who begins asks for each build that is there
+def _ancestors(_: int, parent: int) -> set[str]:
     found: set[str] = set()
-    pid = os.getppid()
+    pid = parent
     while pid > 0 and len(found) < _MOST_ANCESTORS:
-        found.add(name(pid))
-        pid = _status(pid)[0]
+        parent, start = _status(pid)
+        found.add(f"{pid}:{start}")
+        pid = parent
     return found
 
 
@@ -150,9 +158,9 @@ if sys.platform == "linux":
     def _status(pid: int) -> tuple[int, str]:
         """Return the parent of *pid* and when it was started; zeros if unknown."""
         try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
+            with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
                 # The name in brackets may hold anything.
-                fields = file.read().rpartition(b")")[2].split()
+                fields = file.read(_STATUS).rpartition(b")")[2].split()
             return int(fields[1]), fields[19].decode()
         except (OSError, ValueError, IndexError):
             return 0, ""

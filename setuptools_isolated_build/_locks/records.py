@@ -28,12 +28,11 @@ __all__ = [
     "Others",
     "append",
     "is_abandoned",
-    "is_ours",
-    "lines",
     "live",
     "make",
     "opened",
     "prefix",
+    "read",
 ]
 
 GATE = "gate.lock"
@@ -116,10 +115,10 @@ class Opened:
         holder: whose it is.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, holder: processes.Holder) -> None:
         self._number = os.open(path, os.O_RDWR)
         self._path = path
-        self.holder = processes.Holder(_lock.read_note(path))
+        self.holder = holder
 
     def has_ended(self, timeout: float) -> bool:
         """Whether that build has ended, or was killed, within *timeout* seconds."""
@@ -144,9 +143,10 @@ def opened(paths: list[str]) -> list[Opened]:
     """Open the records that are there, but for those of builds that this one is in."""
     found = []
     for path in paths:
+        holder, _ = read(path)
         with contextlib.suppress(FileNotFoundError):
-            if not is_ours(path):
-                found.append(Opened(path))
+            if not processes.is_ours(holder):
+                found.append(Opened(path, holder))
     return found
 
 
@@ -197,20 +197,15 @@ def make(place: str, start: str) -> tuple[_lock.Lock, str]:
     raise FileExistsError(errno.EEXIST, "something removes each new record", place)
 
 
-def is_ours(path: str) -> bool:
-    """Whether this process is a part of that build."""
-    return processes.is_ours(processes.Holder(_lock.read_note(path)))
-
-
 def is_abandoned(path: str) -> bool:
     """Whether a killed build's child has the lock, which it has inherited by a fork.
 
     It may live for days, and nobody is to wait for it.
     """
-    said = lines(path)
+    holder, said = read(path)
     if not said or said[0].processes != _process_ids():
         return False  # it is in another container
-    return not processes.is_alive(processes.Holder(_lock.read_note(path)).process)
+    return not processes.is_alive(holder.process)
 
 
 def _process_ids() -> str:
@@ -228,13 +223,15 @@ def append(path: str, text: str) -> None:
         file.write(text)
 
 
-def lines(path: str) -> list[Line]:
-    """Return what a record says; nothing if it is gone."""
+def read(path: str) -> tuple[processes.Holder, list[Line]]:
+    """Return whose a record is and what it says; nobody and nothing if it is gone."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return [Line(text) for text in file.read().split("\n")[_NOTE:] if text]
+            text = file.read()
     except OSError:
-        return []
+        text = ""
+    said = [Line(line) for line in text.split("\n")[_NOTE:] if line]
+    return processes.Holder(text), said
 
 
 def _clock() -> int:
