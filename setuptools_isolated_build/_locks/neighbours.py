@@ -129,8 +129,13 @@ def enter(  # noqa: PLR0913  # each is asked for by another
     prefix = records.prefix(source_dir)
     with contextlib.ExitStack() as held:
         gate = _gate(source_dir, place, prefix, timeout, tell)
-        if gate is not None:
-            held.callback(gate.release, unlink=True)
+        if gate is None:  # parts of one build may begin at the same moment
+            path = os.path.join(place, prefix + records.PARTS)
+            gate = places.acquire(path, timeout)
+            if gate is None:
+                msg = f"{path} has been locked for {timeout:g} s"
+                raise TimeoutError(msg)
+        held.callback(gate.release, unlink=True)
         there = {path: records.read(path) for path in records.live(place, prefix)}
         others = {
             path: said

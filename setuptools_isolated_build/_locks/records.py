@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GATE",
+    "PARTS",
     "PREFIX",
     "RECORD",
     "Line",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 GATE = "gate.lock"
+PARTS = f"parts-{GATE}"  # of those that begin inside another build
 PREFIX, RECORD = "source-", ".build"
 _KILLED = "killed"
 _NOTE = 4  # lines

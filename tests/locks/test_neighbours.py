@@ -104,6 +104,23 @@ def test_alone(enter, place):
     assert not any(path.suffix == ".build" for path in map(Path, _names(place)))
 
 
+def test_who_begins_inside_another(enter, place, tmp_path, monkeypatch):
+    """It has a gate as well: two parts of one build may begin at the same moment."""
+    is_held = {}
+
+    def make(place, start, real=records.make):
+        for name in _names(place):
+            if name.endswith(records.GATE):
+                is_held[name] = lock.acquire(os.path.join(place, name), 0) is None
+        return real(place, start)
+
+    monkeypatch.setattr(records, "make", make)
+    with neighbours.alone(str(tmp_path), place, TIMEOUT, pytest.fail):
+        enter().stop()
+    assert list(is_held.values()) == [True, True]
+    assert _names(place) == []
+
+
 def test_who_was_there_before(enter, other):
     one = other("enter")
     says(one, "inside")
