@@ -241,7 +241,9 @@ def _product(result: Path, way: Way, expected: str | None) -> Path | None:
     """Return what a build has made in *result*; there may be more, of other builds."""
     if way.artifact == "metadata":
         return result
+    # A listing of the directory may lack what is replaced while it is read.
+    if expected is not None and (result / expected).exists():
+        return result / expected
     suffix = ".tar.gz" if way.artifact == "sdist" else ".whl"
     found = [path for path in result.iterdir() if path.name.endswith(suffix)]
-    called = [path for path in found if path.name == expected]
-    return called[0] if called else found[0] if len(found) == 1 else None
+    return found[0] if len(found) == 1 else None
