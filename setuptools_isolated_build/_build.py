@@ -228,7 +228,7 @@ def _take_over(
 ) -> None:
     from ._setuptools import finalized
 
-    finalized.replace_paths(dist, was.directory, tree.directory)
+    finalized.replace_paths(dist, was.work, tree.work)
     if is_live:
         tree.copy_from(was)
     else:

@@ -183,6 +183,34 @@ def test_a_removed_root(
     assert contents(tmp_path / "second") == right
 
 
+def remove_until_a_module_is_gone(directory):
+    """Remove what is there as it is listed; return whether a module was found."""
+    for name in os.listdir(directory):
+        path = directory / name
+        if not path.is_dir():
+            path.unlink()
+            if name == "m.py":
+                return True
+        elif remove_until_a_module_is_gone(path):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"), [("wheel", "install_lib"), ("sdist", "make_release_tree")]
+)
+def test_a_tree_that_is_being_removed(
+    kind, step, source, plugged, start, meeting, tmp_path, tmpdir_of_builds
+):
+    """Whoever removes it is not done when the archive is packed and published."""
+    run = start(plugged, source, kind, "first", {"STEP": step})
+    assert meeting.arrival() == "first"
+    trees = root_of(tmpdir_of_builds).glob("tree-*")
+    assert any(map(remove_until_a_module_is_gone, trees))
+    meeting.let_go("first")
+    ends_with_one_line(run, tmp_path / "first")
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o002], ids=["022", "002"])
 def test_a_removed_root_that_the_build_makes_again(
     umask, source, plugged, start, meeting, tmp_path, tmpdir_of_builds

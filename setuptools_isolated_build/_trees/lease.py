@@ -76,6 +76,7 @@ class Lease:
         self._kind = kind
         self._status = os.stat(tree.directory)
         self._token = os.urandom(16).hex()
+        self._guard = ""
 
     def begin(self, what: str) -> None:
         """Write down who builds here, and what."""
@@ -83,6 +84,7 @@ class Lease:
         number = os.open(os.path.join(self.tree.directory, LEASE), flags, 0o600)
         with open(number, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(processes.note(what, self._token))
+        self._guard = self.tree.make_work()
         os.mkdir(self.tree.egg_base)
 
     def check(self) -> None:
@@ -101,9 +103,10 @@ class Lease:
         try:
             with open(record, encoding="utf-8", errors="surrogateescape") as file:
                 token = processes.Holder(file.read()).token
-            return token != self._token or not self._is_there()
+            is_ours = token == self._token and self._is_there()
         except OSError:
             return True
+        return not (is_ours and os.path.exists(self._guard))
 
     def _is_there(self) -> bool:
         try:

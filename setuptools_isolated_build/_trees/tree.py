@@ -16,6 +16,7 @@ KEPT = "kept"  # whose it is, since its build has ended
 # What the name of a tree begins with that has no lock:
 PRIVATE = ".setuptools-isolated-build-"
 
+_MOST_NAMES = 16
 # Ours, setuptools' (tempfile's eight letters), and setuptools' before 65.
 _STAGING_NAME = r"\.tmp-[0-9a-f]{16}$|\.tmp-\w{8}$|tmp\w{8}$"
 
@@ -25,17 +26,18 @@ class BuildTree:
 
     Attributes:
         directory: the leased directory, in which all others are.
+        work: the one in it, or itself, in which is all that the build makes.
         is_kept: whether the next build finds build_temp as this one has left it.
     """
 
     def __init__(self, directory: str, *, is_kept: bool = False) -> None:
-        self.directory = directory
+        self.directory = self.work = directory
         self.is_kept = is_kept
 
     @property
     def build_base(self) -> str:
         """What ``build`` uses in place of ``build/``."""
-        return os.path.join(self.directory, "build")
+        return os.path.join(self.work, "build")
 
     @property
     def egg_base(self) -> str:
@@ -44,22 +46,43 @@ class BuildTree:
         `setuptools.command.sdist` prunes all that is below build_base from the
         manifest, and would prune the egg-info with it.
         """
-        return os.path.join(self.directory, "egg_base")
+        return os.path.join(self.work, "egg_base")
 
     @property
     def bdist_dir(self) -> str:
         """What ``bdist_wheel`` uses when build_base is not private."""
-        return os.path.join(self.directory, "bdist_dir")
+        return os.path.join(self.work, "bdist_dir")
 
     @property
     def release_root(self) -> str:
         """The parent of the release tree that ``sdist`` packs."""
-        return os.path.join(self.directory, "sdist")
+        return os.path.join(self.work, "sdist")
 
     @property
     def staging_record(self) -> str:
         """The file in which staging directories are written down."""
         return os.path.join(self.directory, "staging")
+
+    def make_work(self) -> str:
+        """Make `work`, where a file is listed before it; return the path of that file.
+
+        Who removes the tree takes away what is in it as it is listed: the file is gone
+        before anything that was built can be. Where the tree's record was listed last,
+        a build that packed meanwhile did not notice what it had lost.
+        """
+        path = self.directory
+        for number in range(_MOST_NAMES):
+            name = str(number)
+            self.work = os.path.join(self.directory, name)
+            os.makedirs(self.work, exist_ok=True)
+            # Listed by hashes of the names, or the newest first, or the oldest.
+            for guard in (LEASE, f"{LEASE}-{number}"):
+                path = os.path.join(self.directory, guard)
+                with open(path, "a", encoding="utf-8"):
+                    names = os.listdir(self.directory)
+                if [each for each in names if each in {guard, name}] == [guard, name]:
+                    return path
+        return path
 
     def holds(self, path: str) -> bool:
         """Whether *path* lies inside this build tree."""
@@ -68,9 +91,9 @@ class BuildTree:
     def copy_from(self, other: BuildTree) -> None:
         """Copy what has been built in *other*, as far as there is any."""
         for name in ("build", "egg_base", "bdist_dir", "sdist"):
-            source = os.path.join(other.directory, name)
+            source = os.path.join(other.work, name)
             if os.path.isdir(source):
-                target = os.path.join(self.directory, name)
+                target = os.path.join(self.work, name)
                 shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
 
     def remember_staging(self, path: str) -> None:

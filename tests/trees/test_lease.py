@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import zlib
 
 import pytest
 from setuptools_isolated_build import _process
@@ -91,6 +92,32 @@ def test_paths(lease):
     assert tree.holds(os.path.join(tree.egg_base, "x.egg-info"))
     assert not tree.holds(tree.directory + "1/build")
     assert not tree.holds("build")
+
+
+@pytest.mark.parametrize("order", ["oldest", "newest", *range(20)])
+def test_what_is_listed_before_all_that_is_built(order, lease, monkeypatch):
+    """Whoever removes the tree begins with it, and the build notices that."""
+    seen: list[str] = []
+
+    def listdir(path, real=os.listdir):
+        seen.extend(sorted(set(real(path)) - set(seen)))
+        names = [name for name in seen if os.path.lexists(os.path.join(path, name))]
+        if order == "oldest":
+            return names
+        if order == "newest":
+            return names[::-1]
+        return sorted(names, key=lambda name: zlib.crc32(f"{order} {name}".encode()))
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    made = lease()
+    made.check()
+    names = os.listdir(made.tree.directory)
+    for name in names[: names.index(os.path.basename(made.tree.work))]:
+        removal.remove(os.path.join(made.tree.directory, name))
+        if name.startswith("lease"):
+            os.unlink(os.path.join(made.tree.directory, name))
+    with pytest.raises(BuildTreeLostError):
+        made.check()
 
 
 def test_other_processes_get_other_trees(root, lease):
