@@ -90,7 +90,9 @@ def explain(exc: Exception, dist: Distribution, build: Build | None) -> None:
     except BuildTreeLostError as lost:
         raise lost from exc
     private = build.tree.directory if build is not None else tempfile.gettempdir()
-    free = _free_space(private, _result_directory(dist))
+    # Python takes another one when it is full; compilers do not.
+    of_compilers = os.path.abspath(os.environ.get("TMPDIR") or private)
+    free = _free_space(private, _result_directory(dist), of_compilers)
     path = min(free, key=free.__getitem__, default=private)
     found = _full(exc)
     if found is not None:
@@ -100,7 +102,8 @@ def explain(exc: Exception, dist: Distribution, build: Build | None) -> None:
     else:
         return
     remedy = "free some space there"
-    if path == private or (build is not None and build.tree.holds(path)):
+    is_in_tree = build is not None and build.tree.holds(path)
+    if path in {private, of_compilers} or is_in_tree:
         remedy += ", or set TMPDIR or build-root to a larger file system"
     raise DiskFullError(path, f"{full} ({_text(exc)})", remedy) from exc
 
