@@ -68,14 +68,15 @@ class BuildTree:
 
         Who removes the tree takes away what is in it as it is listed: the file is gone
         before anything that was built can be. Where the tree's record was listed last,
-        a build that packed meanwhile did not notice what it had lost.
+        a build that packed meanwhile did not notice what it had lost. Of a file system
+        that lists directories before files, it is the last file that was tried.
         """
         path = self.directory
         for number in range(_MOST_NAMES):
-            name = str(number)
+            name = f"work{number or ''}"
             self.work = os.path.join(self.directory, name)
             os.makedirs(self.work, exist_ok=True)
-            # Listed by hashes of the names, or the newest first, or the oldest.
+            # Listed in the order of the alphabet, of hashes, or of age, either way.
             for guard in (LEASE, f"{LEASE}-{number}"):
                 path = os.path.join(self.directory, guard)
                 with open(path, "a", encoding="utf-8"):

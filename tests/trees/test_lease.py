@@ -94,7 +94,7 @@ def test_paths(lease):
     assert not tree.holds("build")
 
 
-@pytest.mark.parametrize("order", ["oldest", "newest", *range(20)])
+@pytest.mark.parametrize("order", ["alphabet", "oldest", "newest", *range(20)])
 def test_what_is_listed_before_all_that_is_built(order, lease, monkeypatch):
     """Whoever removes the tree begins with it, and the build notices that."""
     seen: list[str] = []
@@ -102,6 +102,8 @@ def test_what_is_listed_before_all_that_is_built(order, lease, monkeypatch):
     def listdir(path, real=os.listdir):
         seen.extend(sorted(set(real(path)) - set(seen)))
         names = [name for name in seen if os.path.lexists(os.path.join(path, name))]
+        if order == "alphabet":
+            return sorted(names)
         if order == "oldest":
             return names
         if order == "newest":
