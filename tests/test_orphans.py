@@ -31,7 +31,7 @@ meet("orphan")
 said = "written"
 try:
     if os.environ["MAKES"] == "step by step":
-        os.mkdir(os.path.dirname(os.path.dirname(build_lib)))
+        os.mkdir(os.path.dirname(os.path.dirname(os.path.dirname(build_lib))))
         meet("made")
     if os.environ["MAKES"] != "0":
         os.makedirs(build_lib, exist_ok=True)

@@ -75,7 +75,11 @@ class BuildTree:
         for number in range(_MOST_NAMES):
             name = f"work{number or ''}"
             self.work = os.path.join(self.directory, name)
-            os.makedirs(self.work, exist_ok=True)
+            try:
+                os.mkdir(self.work)
+            except FileExistsError:  # kept; now it is listed as if it were new
+                os.replace(self.work, f"{self.work}.new")
+                os.replace(f"{self.work}.new", self.work)
             # Listed in the order of the alphabet, of hashes, or of age, either way.
             for guard in (LEASE, f"{LEASE}-{number}"):
                 path = os.path.join(self.directory, guard)

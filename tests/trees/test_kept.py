@@ -76,7 +76,7 @@ def test_kept(source, plain, plugged, tmp_path):
     tag = (tree.parent / "CACHEDIR.TAG").read_text()
     assert tag.startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
     assert (tree.parent / ".gitignore").read_text() == "*\n"
-    (temp,) = tree.glob("build/*")
+    (temp,) = tree.glob("work*/build/*")
     assert temp.name.startswith("temp")
     changed = {
         name
@@ -217,7 +217,7 @@ def test_libraries_are_compiled_anew(project, plain, plugged, tmp_path):
         build(plugged, source, tmp_path / number, variables)
         (wheel,) = (tmp_path / number).glob("*.whl")
         assert wheel.read_bytes() == expected.read_bytes()
-    (archive,) = next(iter(trees(source))).glob("build/temp*/liblibrary.a")
+    (archive,) = next(iter(trees(source))).glob("work*/build/temp*/liblibrary.a")
     assert b"two.o" not in archive.read_bytes()
 
 
