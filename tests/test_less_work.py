@@ -231,7 +231,7 @@ def test_old_namespace_packages(project, same_wheel):
     assert "ns/__init__.py" not in [name for name, *_ in harness.wheel_contents(wheel)]
 
 
-# Says where things would be installed, and what is in the environment then.
+# Says where things would be installed.
 EXPANDS = """
 import os
 from distutils import util

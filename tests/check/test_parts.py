@@ -207,6 +207,15 @@ def test_taken_while_it_is_replaced(tmp_path):
             replacing.kill()
 
 
+def test_a_product_that_a_listing_lacks(tmp_path, monkeypatch):
+    """As where it is replaced while the directory is read."""
+    (tmp_path / "n.whl").touch()
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))
+    way = frontends.Way("build", "wheel")
+    assert bench._product(tmp_path, way, "n.whl") == tmp_path / "n.whl"
+    assert bench._product(tmp_path, way, "other.whl") is None
+
+
 PREFIX = """
 import sys
 with open("prefix.txt", "w") as file:

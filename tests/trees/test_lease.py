@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from setuptools_isolated_build import _process
 from setuptools_isolated_build._trees import lease as _lease
 from setuptools_isolated_build._trees import removal
+from setuptools_isolated_build._trees.kept import Kept
 from setuptools_isolated_build.errors import BuildRootError, BuildTreeLostError
 
 pytestmark = pytest.mark.any_setuptools
@@ -94,32 +96,72 @@ def test_paths(lease):
     assert not tree.holds("build")
 
 
-@pytest.mark.parametrize("order", ["alphabet", "oldest", "newest", *range(20)])
-def test_what_is_listed_before_all_that_is_built(order, lease, monkeypatch):
-    """Whoever removes the tree begins with it, and the build notices that."""
-    seen: list[str] = []
+@pytest.fixture(params=["alphabet", "oldest", "newest", *range(20)])
+def listed_by(request, monkeypatch):
+    """Let directories be listed in some order; the numbers are of different hashes."""
+    ages: dict[str, int] = {}
+    count = itertools.count()
+
+    def key(path):
+        if request.param in {"oldest", "newest"}:
+            age = ages.setdefault(path, next(count))
+            return age if request.param == "oldest" else -age
+        name = os.path.basename(path)
+        is_sorted = request.param == "alphabet"
+        return name if is_sorted else zlib.crc32(f"{request.param} {name}".encode())
 
     def listdir(path, real=os.listdir):
-        seen.extend(sorted(set(real(path)) - set(seen)))
-        names = [name for name in seen if os.path.lexists(os.path.join(path, name))]
-        if order == "alphabet":
-            return sorted(names)
-        if order == "oldest":
-            return names
-        if order == "newest":
-            return names[::-1]
-        return sorted(names, key=lambda name: zlib.crc32(f"{order} {name}".encode()))
+        names = sorted(real(path))
+        return sorted(names, key=lambda name: key(os.path.join(path, name)))
 
-    monkeypatch.setattr(os, "listdir", listdir)
-    made = lease()
+    def replace(source, target, real=os.replace):
+        real(source, target)
+        ages.pop(target, None)
+
+    def unlink(path, real=os.unlink):
+        real(path)
+        ages.pop(path, None)
+
+    for function in (listdir, replace, unlink):
+        monkeypatch.setattr(os, function.__name__, function)
+
+
+def notices_that_it_is_removed(made):
+    """Remove what is listed before all that is built; the lease has to notice."""
     made.check()
-    names = os.listdir(made.tree.directory)
-    for name in names[: names.index(os.path.basename(made.tree.work))]:
-        removal.remove(os.path.join(made.tree.directory, name))
-        if name.startswith("lease"):
-            os.unlink(os.path.join(made.tree.directory, name))
+    directory, work = os.path.split(made.tree.work)
+    assert directory == made.tree.directory
+    names = os.listdir(directory)
+    for name in names[: names.index(work)]:
+        path = os.path.join(directory, name)
+        removal.remove(path) if os.path.isdir(path) else os.unlink(path)
     with pytest.raises(BuildTreeLostError):
         made.check()
+
+
+@pytest.mark.usefixtures("listed_by")
+def test_what_is_listed_before_all_that_is_built(lease):
+    """Whoever removes the tree begins with it."""
+    notices_that_it_is_removed(lease())
+
+
+@pytest.mark.usefixtures("listed_by")
+def test_what_is_listed_before_a_kept_tree(root):
+    """It is as with a new one, and what was kept is found."""
+    kept = Kept("n", "/source", {})
+    works = []
+    for _ in range(3):
+        made = _lease.lease(root, kept, "a test")
+        works.append(made.tree.work)
+        made.wanted.add(made.tree.build_base)
+        os.makedirs(os.path.join(made.tree.build_base, "temp"), exist_ok=len(works) > 1)
+        made.check()
+        end(made)
+    assert works == works[:1] * 3
+    made = _lease.lease(root, kept, "a test")
+    assert os.listdir(made.tree.build_base) == ["temp"]
+    notices_that_it_is_removed(made)
+    end(made)
 
 
 def test_other_processes_get_other_trees(root, lease):
