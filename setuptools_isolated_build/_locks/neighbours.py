@@ -12,20 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from typing import TYPE_CHECKING, Callable
 
+from setuptools_isolated_build._locks import beside, places, processes, records
 from setuptools_isolated_build._locks import lock as _lock
-from setuptools_isolated_build._locks import places, processes, records
-from setuptools_isolated_build.errors import TurnError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Presence", "alone", "enter", "wait"]
-
-_LOOK = 0.5  # seconds
-_SHORTLY = 1.0  # seconds: who begins has gone through the gate by then
+__all__ = ["Presence", "alone", "enter"]
 
 
 class Presence:
@@ -59,9 +54,9 @@ class Presence:
     def say(self, what: str) -> None:
         """Do nothing: the record says from the beginning what it is about."""
 
-    def others(self) -> records.Others:
+    def others(self) -> beside.Others:
         """Return the builds that have run beside this one until now."""
-        return records.Others(records.read(self._path)[1])
+        return beside.Others(records.read(self._path)[1])
 
     def is_waited_for(self) -> bool:
         """Whether somebody keeps the gate, to be alone.
@@ -70,12 +65,12 @@ class Presence:
         by a killed one. And whoever has come in is one of `others` by then.
         """
         path = self._path[: self._path.rindex("-") + 1] + records.GATE
-        gate = places.acquire(path, timeout=_SHORTLY)
+        gate = places.acquire(path, timeout=beside.SHORTLY)
         if gate is not None:
             gate.release(unlink=True)
         return gate is None
 
-    def stop(self) -> records.Others:
+    def stop(self) -> beside.Others:
         """Let go those who wait for this build, which writes nothing any more.
 
         Returns:
@@ -84,16 +79,16 @@ class Presence:
         self.goes_on = False
         lock, self._lock = self._lock, None
         if lock is None or self._process != os.getpid():
-            return records.Others([])
+            return beside.Others([])
         processes.disinherit(self.token)
         is_lost = not lock.is_current()
-        records_open = records.opened(self.others().records)
+        opened = beside.opened(self.others().records)
         # Whoever is killed from here on is found by its open record; before, it was
         # said in this one by whoever has taken that away.
         _, said = records.read(self._path)
         lock.write_note("")
         lock.release(unlink=True)
-        return records.Others(said, records_open, is_lost=is_lost)
+        return beside.Others(said, opened, is_lost=is_lost)
 
     def end(self) -> None:
         """End it; nothing in a child that was forked since."""
@@ -136,10 +131,9 @@ def enter(  # noqa: PLR0913  # each is asked for by another
                 msg = f"{path} has been locked for {timeout:g} s"
                 raise TimeoutError(msg)
         held.callback(gate.release, unlink=True)
-        there = {path: records.read(path) for path in records.live(place, prefix)}
         others = {
             path: said
-            for path, (holder, said) in there.items()
+            for path, (holder, said) in records.live(place, prefix).items()
             if not processes.is_ours(holder)
         }
         lock, path = records.make(place, prefix)
@@ -174,50 +168,13 @@ def alone(
     try:
         gate.write_note(processes.note("a build that has to be alone", token))
         processes.inherit(token)
-        wait(source_dir, records.opened(records.live(place, prefix)), timeout, tell)
+        beside.wait(
+            source_dir, beside.opened(records.live(place, prefix)), timeout, tell
+        )
         yield
     finally:
         processes.disinherit(token)
         gate.release(unlink=True)
-
-
-def wait(
-    source_dir: str,
-    opened: list[records.Opened],
-    timeout: float,
-    tell: Callable[[str], None],
-) -> bool:
-    """Wait until the builds of these records have ended, or only look any more.
-
-    Args:
-        source_dir: the source tree.
-        opened: the records, which are closed.
-        timeout: how long one build may go on, in seconds.
-        tell: says in the build's output that there is somebody to wait for.
-
-    Returns:
-        Whether one of them was killed.
-
-    Raises:
-        TurnError: one has gone on for longer than *timeout*.
-    """
-    was_killed = False
-    try:
-        for record in opened:
-            deadline = time.monotonic() + timeout
-            if not record.has_ended(min(timeout, _SHORTLY)):
-                tell(f"waiting for another build of {source_dir}: {record.holder}")
-                while not record.has_ended(_LOOK):
-                    if time.monotonic() > deadline:
-                        cause = "another build of it has gone on for"
-                        cause += f" {timeout:g} s: {record.holder}"
-                        remedy = "end that one, or raise lock-timeout"
-                        raise TurnError(source_dir, cause, remedy)
-            was_killed |= record.was_killed()
-    finally:
-        for record in opened:
-            record.close()
-    return was_killed
 
 
 def _gate(
@@ -234,11 +191,11 @@ def _gate(
         holder = processes.Holder(_lock.read_note(path))
         # Whoever is alone waits for the builds inside, and so for their children.
         if processes.is_ours(holder) or any(
-            processes.is_ours(records.read(record)[0])
-            for record in records.live(place, prefix)
+            processes.is_ours(inside)
+            for inside, _ in records.live(place, prefix).values()
         ):
             return None
-        lock = places.acquire(path, timeout=_SHORTLY)
+        lock = places.acquire(path, timeout=beside.SHORTLY)
     if lock is None:
         holder = processes.Holder(_lock.read_note(path))
         tell(f"waiting for another build of {source_dir}: {holder}")

@@ -112,12 +112,12 @@ def _ancestors(_: int, parent: int) -> set[str]:
 
 def is_ours(holder: Holder) -> bool:
     """Whether this process runs inside a build of *holder*, which goes on."""
-    if not is_alive(holder.process):
-        return False  # it was killed, and who has the lock has not written yet
-    if holder.token and holder.token in inherited():
-        return True
-    # By a clean environment. Not this process itself: another thread of it waits.
-    return holder.process in ancestors()
+    # By a clean environment, too. Not this process itself: another thread of it waits.
+    is_inside = (holder.token and holder.token in inherited()) or (
+        holder.process in ancestors()
+    )
+    # If it was killed, whoever has the lock has not written yet.
+    return bool(is_inside) and is_alive(holder.process)
 
 
 def inherited() -> set[str]:

@@ -25,13 +25,12 @@ __all__ = [
     "PREFIX",
     "RECORD",
     "Line",
-    "Opened",
-    "Others",
     "append",
+    "clock",
+    "contents",
     "is_abandoned",
     "live",
     "make",
-    "opened",
     "prefix",
     "read",
 ]
@@ -42,40 +41,6 @@ PREFIX, RECORD = "source-", ".build"
 _KILLED = "killed"
 _NOTE = 4  # lines
 _MOST_ATTEMPTS = 100
-_JUMP = 1_000_000_000  # nanoseconds: clocks that are set go further
-
-
-class Others:
-    """The builds that have run beside one.
-
-    Attributes:
-        began: when the first of them began, in nanoseconds, as far back as is possible;
-            0 if that cannot be told. None without others.
-        records: the paths of their records.
-        opened: those that were there when this build stopped.
-        private: directories in which they put their results and their work.
-        was_killed: whether one of them was killed, and has left what it was writing.
-    """
-
-    def __init__(
-        self,
-        lines: list[Line],
-        opened: list[Opened] | None = None,
-        *,
-        is_lost: bool = False,
-    ) -> None:
-        self.opened = opened or []
-        them = [line for line in lines[1:] if not line.is_of_killed]
-        self.records = [line.path for line in them]
-        self.private = {path for line in them for path in line.private}
-        self.was_killed = len(them) + 1 < len(lines)
-        self.began = min((line.began for line in them), default=None)
-        if is_lost or (them and _has_jumped(line.clock for line in lines[:1] + them)):
-            self.began = 0
-
-    def close(self) -> None:
-        for record in self.opened:
-            record.close()
 
 
 class Line:
@@ -106,50 +71,8 @@ class Line:
     def of(cls, began: int, path: str, private: set[str]) -> Line:
         """Return what a build says of itself."""
         plain = [name for name in private if not {"\t", "\n"} & set(name)]
-        fields = (str(began), str(_clock()), _process_ids(), path, *sorted(plain))
+        fields = (str(began), str(clock()), _process_ids(), path, *sorted(plain))
         return cls("\t".join(fields))
-
-
-class Opened:
-    """The open record of another build, wherever it is now.
-
-    Attributes:
-        holder: whose it is.
-    """
-
-    def __init__(self, path: str, holder: processes.Holder) -> None:
-        self._number = os.open(path, os.O_RDWR)
-        self._path = path
-        self.holder = holder
-
-    def has_ended(self, timeout: float) -> bool:
-        """Whether that build has ended, or was killed, within *timeout* seconds."""
-        lock = _lock.acquire_open(self._path, self._number, timeout)
-        if lock is None:
-            return is_abandoned(self._path)
-        lock.release(unlink=True)
-        return True
-
-    def was_killed(self) -> bool:
-        """Whether it was killed: whoever ends well leaves nothing in its record."""
-        return os.fstat(self._number).st_size > 0
-
-    def close(self) -> None:
-        """Close it, once."""
-        number, self._number = self._number, -1
-        if number >= 0:
-            os.close(number)
-
-
-def opened(paths: list[str]) -> list[Opened]:
-    """Open the records that are there, but for those of builds that this one is in."""
-    found = []
-    for path in paths:
-        holder, _ = read(path)
-        with contextlib.suppress(FileNotFoundError):
-            if not processes.is_ours(holder):
-                found.append(Opened(path, holder))
-    return found
 
 
 def prefix(source_dir: str) -> str:
@@ -157,18 +80,22 @@ def prefix(source_dir: str) -> str:
     return f"{PREFIX}{places.key(source_dir)}-"
 
 
-def live(place: str, start: str) -> list[str]:
-    """Return the records of the builds that go on, and remove those of killed ones."""
+def live(place: str, start: str) -> dict[str, tuple[processes.Holder, list[Line]]]:
+    """Return the records of the builds that go on, and remove those of killed ones.
+
+    Returns:
+        What `read` has found at each path.
+    """
     places.sweep(place, PREFIX, GATE)
-    found: list[str] = []
+    found: dict[str, tuple[processes.Holder, list[Line]]] = {}
     free: dict[str, _lock.Lock | None] = {}
     for name in sorted(os.listdir(place)):
         if not (name.startswith(PREFIX) and name.endswith(RECORD)):
             continue
         path = os.path.join(place, name)
         lock = _lock.acquire(path, timeout=0)
-        if lock is None and not is_abandoned(path):
-            found.append(path)
+        if lock is None and not is_abandoned(*(record := read(path))):
+            found[path] = record
         else:
             free[path] = lock
     for path, lock in free.items():
@@ -180,7 +107,8 @@ def live(place: str, start: str) -> list[str]:
             os.unlink(path)
         if lock is not None:
             lock.release()
-    return [path for path in found if os.path.basename(path).startswith(start)]
+    start = os.path.join(place, start)
+    return {path: found[path] for path in found if path.startswith(start)}
 
 
 def _tell_killed(paths: Iterable[str]) -> None:
@@ -199,12 +127,15 @@ def make(place: str, start: str) -> tuple[_lock.Lock, str]:
     raise FileExistsError(errno.EEXIST, "something removes each new record", place)
 
 
-def is_abandoned(path: str) -> bool:
+def is_abandoned(holder: processes.Holder, said: list[Line]) -> bool:
     """Whether a killed build's child has the lock, which it has inherited by a fork.
 
     It may live for days, and nobody is to wait for it.
+
+    Args:
+        holder: whose record it is.
+        said: what the record says.
     """
-    holder, said = read(path)
     if not said or said[0].processes != _process_ids():
         return False  # it is in another container
     return not processes.is_alive(holder.process)
@@ -227,22 +158,25 @@ def append(path: str, text: str) -> None:
 
 def read(path: str) -> tuple[processes.Holder, list[Line]]:
     """Return whose a record is and what it says; nobody and nothing if it is gone."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
-    except OSError:
-        text = ""
+    text = ""
+    with contextlib.suppress(OSError):
+        number = os.open(path, os.O_RDONLY)
+        try:
+            text = contents(number)
+        finally:
+            os.close(number)
     said = [Line(line) for line in text.split("\n")[_NOTE:] if line]
     return processes.Holder(text), said
 
 
-def _clock() -> int:
+def contents(number: int) -> str:
+    """Return what is in the open record *number*."""
+    found = os.read(number, os.fstat(number).st_size)
+    return found.decode("utf-8", "surrogateescape")
+
+
+def clock() -> int:
     """Return the difference of two clocks, which changes when the one is set."""
     steady = getattr(time, "CLOCK_BOOTTIME", None)
     since = time.monotonic_ns() if steady is None else time.clock_gettime_ns(steady)
     return time.time_ns() - since
-
-
-def _has_jumped(clocks: Iterable[int]) -> bool:
-    now = _clock()
-    return any(abs(clock - now) > _JUMP for clock in clocks)

@@ -85,7 +85,7 @@ def _is_held(path: str, kind: str) -> bool | None:
     """Whether somebody has the lock; None if it is gone, or cannot be told."""
     # Without a lock, if that can be: a build that begins at that moment would take a
     # killed one's record for that of a build beside it.
-    if kind == BUILD and records.is_abandoned(path):
+    if kind == BUILD and records.is_abandoned(*records.read(path)):
         return False
     try:
         number = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))

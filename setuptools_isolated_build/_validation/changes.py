@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["changed", "is_being_written", "last_change", "since", "state"]
+__all__ = [
+    "changed",
+    "is_being_written",
+    "last_change",
+    "real_path",
+    "since",
+    "state",
+]
 
 # What version control and Python write when a build asks or imports something.
 _NOT_READ = {".git", ".hg", ".svn", "__pycache__"}
@@ -55,10 +62,11 @@ def since(directory: str, moment: int, private: set[str]) -> Iterator[str]:
     Args:
         directory: the source tree, as a real path.
         moment: in nanoseconds.
-        private: directories in which builds put their results and their work.
+        private: directories in which builds put their results and their work, as
+            real paths.
     """
-    seen = {os.path.realpath(path) for path in private}
-    pending = [os.path.realpath(directory)]
+    seen = set(private)
+    pending = [directory]
     while pending:
         current = pending.pop()
         if current in seen:
@@ -75,11 +83,23 @@ def since(directory: str, moment: int, private: set[str]) -> Iterator[str]:
                 continue
             try:
                 if entry.is_dir():
-                    pending.append(os.path.realpath(entry.path))
+                    path = real_path(entry.path, is_link=entry.is_symlink())
+                    pending.append(path)
                 elif last_change(entry.stat()) >= moment:
                     yield entry.path
             except OSError:
                 yield entry.path  # it is gone
+
+
+def real_path(path: str, *, is_link: bool) -> str:
+    """Return the real path of *path*, of which all but the name is real.
+
+    Args:
+        path: a file or a directory.
+        is_link: whether it is a symbolic link.
+    """
+    # Windows has junctions, which are no links, and its names are told in another case.
+    return path if os.name == "posix" and not is_link else os.path.realpath(path)
 
 
 if sys.platform == "linux":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build._setuptools.distribution import source_dir
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
 
     from setuptools_isolated_build._trees.tree import BuildTree
 
-__all__ = ["are_equal", "compiled", "copies", "in_tree_outputs", "newest", "outputs"]
+__all__ = [
+    "are_equal",
+    "by_source",
+    "compiled",
+    "copies",
+    "in_tree_outputs",
+    "newest",
+    "outputs",
+]
 
 _CHUNK = 1 << 20  # bytes
 
@@ -27,6 +36,20 @@ def copies(dist: Distribution, tree: BuildTree | None) -> Iterator[tuple[str, st
     if tree is not None:
         yield from _in_build_lib(dist, tree)
         yield from _in_release_trees(dist, tree)
+
+
+def by_source(dist: Distribution, tree: BuildTree | None) -> dict[str, list[str]]:
+    """Return the copies of each source file, by its real path."""
+    from setuptools_isolated_build._validation import changes  # most builds are alone
+
+    real_directory = cache(os.path.realpath)  # it looks at each directory above
+    found: dict[str, list[str]] = {}
+    for copy, source in copies(dist, tree):
+        directory, name = os.path.split(source)
+        path = os.path.join(real_directory(directory), name)
+        path = changes.real_path(path, is_link=os.path.islink(path))
+        found.setdefault(path, []).append(copy)
+    return found
 
 
 def newest(

@@ -16,8 +16,8 @@ from setuptools_isolated_build._setuptools.distribution import source_dir
 if TYPE_CHECKING:
     from setuptools import Distribution
 
+    from setuptools_isolated_build._locks.beside import Others
     from setuptools_isolated_build._locks.neighbours import Presence
-    from setuptools_isolated_build._locks.records import Others
     from setuptools_isolated_build._trees.tree import BuildTree
 
 __all__ = ["Waiting", "after_failure", "alone", "among"]
@@ -159,9 +159,7 @@ def among(
     from setuptools_isolated_build._validation import copies
 
     directory = source_dir(dist)
-    copied: dict[str, list[str]] = {}
-    for copy, source in copies.copies(dist, tree):
-        copied.setdefault(os.path.realpath(source), []).append(copy)
+    copied = copies.by_source(dist, tree)
     private = _without_sources(
         sources.products(dist), {*copied, *copies.compiled(dist)}
     )
@@ -200,10 +198,10 @@ def _is_right(
 
 
 def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
-    from setuptools_isolated_build._locks import neighbours
+    from setuptools_isolated_build._locks import beside
 
     waiting.begin()
-    return neighbours.wait(directory, others.opened, waiting.timeout, waiting.warn)
+    return beside.wait(directory, others.opened, waiting.timeout, waiting.warn)
 
 
 def _changed(directory: str, others: Others, private: set[str]) -> set[str]:

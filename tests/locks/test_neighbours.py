@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from setuptools_isolated_build._locks import lock, neighbours, records
+from setuptools_isolated_build._locks import beside, lock, neighbours, records
 from setuptools_isolated_build.errors import TurnError
 
 pytestmark = pytest.mark.any_setuptools
@@ -148,7 +148,7 @@ def test_who_is_killed(enter, other, tmp_path):
     one.wait(TIMEOUT)
     others = presence.stop()
     tell = pytest.fail
-    assert neighbours.wait(str(tmp_path), others.opened, TIMEOUT, tell)
+    assert beside.wait(str(tmp_path), others.opened, TIMEOUT, tell)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others do not tell who is alive")

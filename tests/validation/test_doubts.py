@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from setuptools_isolated_build._locks.records import Line, Others
+from setuptools_isolated_build._locks.beside import Others
+from setuptools_isolated_build._locks.records import Line
 from setuptools_isolated_build._validation import doubts
 
 pytestmark = pytest.mark.any_setuptools
