@@ -12,13 +12,14 @@ import hashlib
 import os
 import re
 import subprocess
+import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from setuptools_isolated_build._compilation import guard, known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Inputs", "read"]
 
@@ -87,9 +88,9 @@ def read(
         env = {**env, "PWD": directory}
     try:
         command += ["-MD", "-MF", listed, "-MT", "-"]
-        text = _preprocess(command, directory, env)
+        text = _preprocess(command, directory, env, os.path.dirname(listed))
         paths = {path: os.path.join(directory, path) for path in _dependencies(listed)}
-        if not paths or not _is_whole(text):
+        if not paths or not _is_whole(text) or _are_precompiled(paths.values()):
             return None
         states = {path: _state(full) for path, full in paths.items()}
     except (OSError, subprocess.SubprocessError):
@@ -97,10 +98,6 @@ def read(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(listed)
-    if any(
-        os.path.exists(p + suffix) for p in paths.values() for suffix in _PRECOMPILED
-    ):
-        return None  # it may be read in place of the header
     if private:
         text = text.replace(os.fsencode(private), b"\0")
     key = hashlib.sha256(text)
@@ -110,27 +107,37 @@ def read(
     return Inputs(key.hexdigest(), states)
 
 
-def _preprocess(command: list[str], directory: str, env: Mapping[str, str]) -> bytes:
+def _preprocess(
+    command: list[str], directory: str, env: Mapping[str, str], scratch: str
+) -> bytes:
     program = command[0]
     if program not in _without_quick:
         with contextlib.suppress(subprocess.CalledProcessError):
-            return _output([*command, _QUICK], directory, env)
-    text = _output(command, directory, env)
+            return _output([*command, _QUICK], directory, env, scratch)
+    text = _output(command, directory, env, scratch)
     _without_quick.add(program)  # it is not gcc
     return text
 
 
-def _output(command: list[str], directory: str, env: Mapping[str, str]) -> bytes:
-    return subprocess.run(  # noqa: S603  # the project's compiler
-        command,
-        cwd=directory,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what is wrong is said when it compiles
-        timeout=_SECONDS,
-        check=True,
-    ).stdout
+def _output(
+    command: list[str], directory: str, env: Mapping[str, str], scratch: str
+) -> bytes:
+    # Half a megabyte and more, which goes through a pipe in a hundred pieces.
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        subprocess.run(  # noqa: S603  # the project's compiler
+            command,
+            cwd=directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            # What is wrong is said when it compiles. Its end is the compiler's: without
+            # a pipe that is polled for, in ever longer intervals.
+            stderr=subprocess.PIPE,
+            timeout=_SECONDS,
+            check=True,
+        )
+        file.seek(0)
+        return file.read()
 
 
 def _is_whole(text: bytes) -> bool:
@@ -159,6 +166,16 @@ def _dependencies(listed: str) -> list[str]:
         text = file.read().partition(": ")[2].replace("\\\n", " ")
     text = text.replace("\\ ", "\0").replace("\\#", "#").replace("$$", "$")
     return [path.replace("\0", " ") for path in text.split()]
+
+
+def _are_precompiled(paths: Iterable[str]) -> bool:
+    """Whether something else may be read in place of one of these headers."""
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        directory, name = os.path.split(path)
+        precompiled = (name + suffix for suffix in _PRECOMPILED)
+        names.setdefault(directory, set()).update(precompiled)
+    return any(not names[path].isdisjoint(os.listdir(path)) for path in names)
 
 
 def _state(path: str) -> guard.State:
