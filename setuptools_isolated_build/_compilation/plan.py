@@ -3,7 +3,8 @@
 The build runs as setuptools runs it, in its own order: each extension is compiled and
 linked in its turn, and what fails, fails then. But what it will compile is known
 (`jobs`), and is compiled before its turn, by threads that wait for compilers. When its
-turn comes, what the compiler has said is passed on.
+turn comes, what the compiler has said is passed on. So the build's own thread links
+while others compile.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._compilation.jobs import Job
     from setuptools_isolated_build._compilation.pool import Pool
     from setuptools_isolated_build._compilation.progress import Line
+
+    Token = Callable[[], object]  # what gives it back
 
 __all__ = ["Plan"]
 
@@ -49,9 +52,7 @@ class Plan:
         self._made: dict[str, Job] = {}  # of each object, what has made it
         self._finished = 0  # how many had their turn
         self._threads: list[threading.Thread] = []
-        # What this plan's own thread waits for, and what it compiles meanwhile.
-        self._awaited: Planned | None = None
-        self._meanwhile: Captured | None = None
+        self._has_own = True  # the token for the compiler that needs none of the pool
         self._is_paused = False
         self._is_alone = False
         self._is_ended = False
@@ -75,12 +76,16 @@ class Plan:
                     new.append(Planned(job))
             self._planned[:0] = new
             self._changed.notify_all()
-        if self._pool is None:
+        number = min(self._size, len(self._planned))
+        if self._pool is None or number == 1:
             return
-        for _ in range(min(self._size, len(self._planned)) - 1 - len(self._threads)):
-            thread = threading.Thread(target=self._work, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        for index in range(len(self._threads), number):
+            own, more = (self._take_own, threading.Lock()), self._pool.acquire
+            asked = (more, self._asking) if index else own
+            thread = threading.Thread(target=self._work, args=asked, daemon=True)
+            with contextlib.suppress(RuntimeError):  # there are too many of them
+                thread.start()
+                self._threads.append(thread)
 
     def compile(self, job: Job, by_setuptools: Callable[[], object]) -> None:
         """Have *job* compiled, whose turn it is; *by_setuptools* does so without us."""
@@ -120,32 +125,28 @@ class Plan:
             self._pool.close()
 
     def _finish(self, planned: Planned) -> Captured | None:
-        """Return what was said of *planned* when it is compiled, or None if it fails.
-
-        Meanwhile this thread compiles, too: it needs no token.
-        """
+        """Return what was said of *planned* once it is compiled; None if it fails."""
         while True:
             with self._changed:
                 if planned.has_failed:
                     return None
                 if planned.captured is not None and not planned.is_running:
                     return planned.captured
-                mine = planned if planned.is_due else self._next()
-                if mine is None:
+                give_back = self._take_own() if planned.is_due else None
+                if give_back is None:
                     self._show()
                     self._changed.wait(LOOK if planned.waits else None)
                     continue
-                captured = self._claim(mine)
-                self._awaited, self._meanwhile = planned, captured
+                captured = self._claim(planned)
             try:
-                self._run(mine, captured)
+                self._run(planned, captured)
             finally:
-                self._awaited = self._meanwhile = None
+                give_back()
 
-    def _work(self) -> None:
+    def _work(self, ask: Callable[[], Token | None], asking: threading.Lock) -> None:
         while not self._is_ended:
-            with self._asking:  # one thread asks the pool, the others wait for that
-                give_back = self._token()
+            with asking:  # one thread asks the pool, the others wait for that
+                give_back = self._token(ask)
             if give_back is None:
                 continue
             try:
@@ -157,19 +158,29 @@ class Plan:
             finally:
                 give_back()
 
-    def _token(self) -> Callable[[], object] | None:
+    def _token(self, ask: Callable[[], Token | None]) -> Token | None:
         with self._changed:
             while self._next() is None and not self._is_ended:
                 waits = any(planned.waits for planned in self._planned)
                 self._changed.wait(LOOK if waits else None)
         since = time.monotonic()
         while not self._is_ended:
-            give_back = self._pool.acquire() if self._pool is not None else None
+            give_back = ask()
             with self._changed:
                 if give_back is not None or self._next() is None:
                     return give_back
                 self._changed.wait(interval(time.monotonic() - since))
         return None
+
+    def _take_own(self) -> Token | None:
+        with self._changed:
+            has_own, self._has_own = self._has_own, False
+        return self._give_own if has_own else None
+
+    def _give_own(self) -> None:
+        with self._changed:
+            self._has_own = True
+            self._changed.notify_all()
 
     def _next(self) -> Planned | None:
         if self._is_paused:
@@ -205,8 +216,6 @@ class Plan:
                 # What was ended has not failed.
                 planned.has_failed = has_failed and not captured.is_ended
                 self._show()
-                if planned.has_failed and planned is self._awaited and self._meanwhile:
-                    self._meanwhile.end()  # the error is not to wait for it
                 self._changed.notify_all()
 
     def _once_more(self, job: Job, by_setuptools: Callable[[], object]) -> None:
@@ -215,7 +224,7 @@ class Plan:
         Its error is then setuptools' own. And what was ended for want of memory, or
         failed in another way because of the others, does not fail.
         """
-        others = len(self._threads)
+        others = len(self._threads) - 1
         self._pause()
         by_setuptools()
         if self._threads:

@@ -51,6 +51,38 @@ def test_at_once(planned):
     assert max(most) == 2
 
 
+def test_the_build_links_meanwhile(planned):
+    """As many compilers run while the build's own thread does something else."""
+    meet = threading.Barrier(3)
+    met = []
+
+    def compile_it(captured, seconds):
+        met.append(meet.wait(SECONDS))
+
+    todo = [job("a"), job("b", compile_it), job("c", compile_it)]
+    planned.add(todo)
+    planned.compile(todo[0], forbidden)
+    met.append(meet.wait(SECONDS))  # it links
+    for each in todo[1:]:
+        planned.compile(each, forbidden)
+    assert sorted(met) == [0, 1, 2]
+
+
+def test_no_thread_can_be_started(planned, monkeypatch):
+    """The build's own thread compiles."""
+
+    def start(thread):
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    compiled = []
+    todo = [job(n, lambda *_, n=n: compiled.append(n)) for n in "ab"]
+    planned.add(todo)
+    for each in todo:
+        planned.compile(each, forbidden)
+    assert compiled == ["a", "b"]
+
+
 def test_said_in_order(planned, capfd):
     """Each says what it has to say in one piece, when it is its turn."""
     second_is_done = threading.Event()
