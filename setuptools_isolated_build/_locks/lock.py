@@ -71,7 +71,7 @@ if os.name == "posix":
 
     def _guard(directory: str) -> _Shared | None:
         """Keep cleaners that respect locks out of *directory*, if that can be had."""
-        guard = _Shared(os.path.basename(directory))
+        guard = _Shared("")
         with contextlib.suppress(OSError, threading.ThreadError):
             guard.lockfile = _open_directory(directory)
             if guard.acquire(delay=0.002, max_delay=0.05, timeout=_CLEANING):
@@ -226,7 +226,7 @@ def read_note(path: str) -> str:
 
 
 def _locked(path: str, opened: _Descriptor, timeout: float) -> Lock | None:
-    lock = _Exclusive(os.path.basename(path))  # or it makes the directory, too
+    lock = _Exclusive("")  # of a path, fasteners makes the directory each time
     lock.lockfile = opened
     acquired = False
     try:
