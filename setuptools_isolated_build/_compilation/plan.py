@@ -3,8 +3,7 @@
 The build runs as setuptools runs it, in its own order: each extension is compiled and
 linked in its turn, and what fails, fails then. But what it will compile is known
 (`jobs`), and is compiled before its turn, by threads that wait for compilers. When its
-turn comes, what the compiler has said is passed on. So the build's own thread links
-while others compile.
+turn comes, what the compiler has said is passed on. Meanwhile others are compiled.
 """
 
 from __future__ import annotations
@@ -132,14 +131,17 @@ class Plan:
                     return None
                 if planned.captured is not None and not planned.is_running:
                     return planned.captured
-                give_back = self._take_own() if planned.is_due else None
-                if give_back is None:
+                # Without threads, others while another build compiles this one.
+                other = None if self._threads else self._next()
+                mine = planned if planned.is_due else other
+                give_back = self._take_own() if mine else None
+                if mine is None or give_back is None:
                     self._show()
                     self._changed.wait(LOOK if planned.waits else None)
                     continue
-                captured = self._claim(planned)
+                captured = self._claim(mine)
             try:
-                self._run(planned, captured)
+                self._run(mine, captured)
             finally:
                 give_back()
 
@@ -224,14 +226,12 @@ class Plan:
         Its error is then setuptools' own. And what was ended for want of memory, or
         failed in another way because of the others, does not fail.
         """
-        others = len(self._threads) - 1
         self._pause()
         by_setuptools()
         if self._threads:
-            warn(
-                f"{job.source}: failed beside up to {others} other compilers, and "
-                "compiles by itself; from here on one runs after the other"
-            )
+            beside = f"failed beside up to {len(self._threads) - 1} other compilers"
+            rest = "compiles by itself; from here on one runs after the other"
+            warn(f"{job.source}: {beside}, and {rest}")
         self._is_alone = True
 
     def _pause(self) -> None:
