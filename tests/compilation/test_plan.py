@@ -238,8 +238,10 @@ def test_tokens_are_given_back(monkeypatch):
     assert done == ["given back", "closed"]
 
 
-def test_another_builds_flight(planned, monkeypatch):
-    """It is put off; after a long time it is compiled nonetheless."""
+@pytest.mark.parametrize("size", [1, 2])
+def test_another_builds_flight(size, monkeypatch):
+    """It is put off, for others; after a long time it is compiled nonetheless."""
+    planned = plan.Plan(size, pool.find(None, size, {}) if size > 1 else None)
     done = []
 
     def in_flight(captured, seconds):
@@ -252,6 +254,7 @@ def test_another_builds_flight(planned, monkeypatch):
     planned.add(todo)
     for each in todo:
         planned.compile(each, forbidden)
+    planned.end()
     assert done == ["b", "a"]
 
 
