@@ -338,15 +338,14 @@ class Meeting:
     # A sitecustomize module: who has to wait for a turn comes here before that.
     BEFORE_A_TURN = CODE + textwrap.dedent(
         """
-        import os, fasteners
-        acquire = fasteners.InterProcessLock.acquire
-        met = []
-        def meeting_acquire(self, blocking=True, **kwargs):
-            if blocking and b"turn-" in os.fsencode(self.path) and not met:
-                met.append(True)  # it looks now and then who is before it
+        import os
+        from setuptools_isolated_build._locks import turns
+        wait = turns.wait
+        def meet_and_wait(path, *args):
+            if os.path.basename(path).startswith(turns.PREFIX):
                 meet("waits")
-            return acquire(self, blocking=blocking, **kwargs)
-        fasteners.InterProcessLock.acquire = meeting_acquire
+            return wait(path, *args)
+        turns.wait = meet_and_wait
         """
     )
 

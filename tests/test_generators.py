@@ -830,21 +830,8 @@ def start(plugged_with_tools, tmp_path, meeting):
     """Start a hook as the reader or the writer, who says when it waits for a turn."""
     site = tmp_path / "site"
     site.mkdir()
-    code = """
-        import os, fasteners
-        acquire = fasteners.InterProcessLock.acquire
-        met = []
-
-        def meet_and_acquire(self, blocking=True, **kwargs):
-            if blocking and b"turn-" in os.fsencode(self.path) and not met:
-                met.append(True)  # it looks now and then who is before it
-                meet("waiting")
-            return acquire(self, blocking=blocking, **kwargs)
-
-        fasteners.InterProcessLock.acquire = meet_and_acquire
-        """
-    text = harness.Meeting.CODE + textwrap.dedent(code)
-    (site / "sitecustomize.py").write_text(text, encoding="utf-8")
+    probe = site / "sitecustomize.py"
+    probe.write_text(harness.Meeting.BEFORE_A_TURN, encoding="utf-8")
     runs = []
 
     def begin(race, source, hook, who, turns):
@@ -877,10 +864,10 @@ def test_file_that_another_build_is_writing(name, project, meeting, start):
     reader, result = start(race, source, "wheel", "reader", TURNS)
     is_whole = race.is_cured
     if is_whole:
-        assert meeting.arrival() == "waiting"
+        assert meeting.arrival() == "waits"
         meeting.let_go("writing")
         finish(writer)
-        meeting.let_go("waiting")
+        meeting.let_go("waits")
     finish(reader)
     (wheel,) = result.glob("*.whl")
     modules = [
@@ -905,14 +892,14 @@ def test_file_that_another_build_writes_anew(name, project, history, meeting, st
     whole = (source / race.path).read_bytes()
     assert whole != b""
     writer, _ = start(race, source, "sdist", "writer", TURNS)
-    assert meeting.arrival() == "waiting"
+    assert meeting.arrival() == "waits"
     meeting.let_go("packing")
     finish(reader)
     (sdist,) = result.iterdir()
     contents = {name: content for name, *_, content in harness.archive_contents(sdist)}
     (packed,) = (v for name, v in contents.items() if name.endswith(f"/{race.path}"))
     assert packed == whole
-    meeting.let_go("waiting")
+    meeting.let_go("waits")
     assert meeting.arrival() == "writing"
     meeting.let_go("writing")
     finish(writer)
