@@ -5,7 +5,7 @@ writes into the records of those that are there, and finds in its own, when it i
 all that were there with it: also who has ended since.
 
 Beginning takes a gate, for a moment. A build that has to be alone keeps the gate, and
-waits for those that are inside.
+waits for those that are inside; what they start begins without the gate.
 """
 
 from __future__ import annotations
@@ -124,27 +124,24 @@ def enter(  # noqa: PLR0913  # each is asked for by another
     prefix = records.prefix(source_dir)
     with contextlib.ExitStack() as held:
         gate = _gate(source_dir, place, prefix, timeout, tell)
-        if gate is None:  # parts of one build may begin at the same moment
-            path = os.path.join(place, prefix + records.PARTS)
-            gate = places.acquire(path, timeout)
-            if gate is None:
-                msg = f"{path} has been locked for {timeout:g} s"
-                raise TimeoutError(msg)
-        held.callback(gate.release, unlink=True)
-        others = {
-            path: said
-            for path, (holder, said) in records.live(place, prefix).items()
-            if not processes.is_ours(holder)
-        }
+        if gate is not None:
+            held.callback(gate.release, unlink=True)
         lock, path = records.make(place, prefix)
         presence = Presence(place, path, lock, began)
-        line = records.Line.of(began, path, private).text
-        known = [said[0].text for said in others.values() if said]
-        note = processes.note(what, presence.token)
-        records.append(path, note + "\n".join([line, *known, ""]))
-        for other in others:
+        line = records.Line.of(began, path, private).text + "\n"
+        records.append(path, processes.note(what, presence.token) + line)
+        # Only now: of two that begin at the same moment, one at least finds the other.
+        others = {
+            other: said[0].text
+            for other, (holder, said) in records.live(place, prefix, but=path).items()
+            if said and not processes.is_ours(holder)
+        }
+        news = dict.fromkeys(others, line)
+        if others:
+            news[path] = "".join(f"{text}\n" for text in others.values())
+        for record, text in news.items():
             with contextlib.suppress(FileNotFoundError):  # it has just ended
-                records.append(other, line + "\n")
+                records.append(record, text)
         processes.inherit(presence.token)
     return presence
 

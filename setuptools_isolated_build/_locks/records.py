@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GATE",
-    "PARTS",
     "PREFIX",
     "RECORD",
     "Line",
@@ -36,7 +35,6 @@ __all__ = [
 ]
 
 GATE = "gate.lock"
-PARTS = f"parts-{GATE}"  # of those that begin inside another build
 PREFIX, RECORD = "source-", ".build"
 _KILLED = "killed"
 _NOTE = 4  # lines
@@ -80,8 +78,15 @@ def prefix(source_dir: str) -> str:
     return f"{PREFIX}{places.key(source_dir)}-"
 
 
-def live(place: str, start: str) -> dict[str, tuple[processes.Holder, list[Line]]]:
+def live(
+    place: str, start: str, but: str = ""
+) -> dict[str, tuple[processes.Holder, list[Line]]]:
     """Return the records of the builds that go on, and remove those of killed ones.
+
+    Args:
+        place: the directory for the lock files.
+        start: how the names of the records begin.
+        but: the path of one that is left out, the caller's own.
 
     Returns:
         What `read` has found at each path.
@@ -93,6 +98,8 @@ def live(place: str, start: str) -> dict[str, tuple[processes.Holder, list[Line]
         if not (name.startswith(PREFIX) and name.endswith(RECORD)):
             continue
         path = os.path.join(place, name)
+        if path == but:
+            continue
         lock = _lock.acquire(path, timeout=0)
         if lock is None and not is_abandoned(*(record := read(path))):
             found[path] = record
@@ -103,7 +110,11 @@ def live(place: str, start: str) -> dict[str, tuple[processes.Holder, list[Line]
             if os.path.getsize(path) > 0:
                 # First, or who looks for it in between takes it for one that ended.
                 same = path[: path.rindex("-") + 1]
-                _tell_killed(other for other in found if other.startswith(same))
+                _tell_killed(
+                    other
+                    for other, (_, said) in found.items()
+                    if said and other.startswith(same)
+                )
             os.unlink(path)
         if lock is not None:
             lock.release()
@@ -150,14 +161,22 @@ def _process_ids() -> str:
 
 
 def append(path: str, text: str) -> None:
-    """Write *text* at the end of a record."""
+    """Write *text* at the end of a record, at once."""
+    data = text.encode("utf-8", "surrogateescape")
     number = os.open(path, os.O_WRONLY | os.O_APPEND)
-    with open(number, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
+    try:
+        if os.write(number, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    finally:
+        os.close(number)
 
 
 def read(path: str) -> tuple[processes.Holder, list[Line]]:
-    """Return whose a record is and what it says; nobody and nothing if it is gone."""
+    """Return whose a record is and what it says; nobody and nothing if it is gone.
+
+    Nothing also if its own build has not written yet. It will list the others' records
+    after that, and tell them.
+    """
     text = ""
     with contextlib.suppress(OSError):
         number = os.open(path, os.O_RDONLY)
@@ -165,8 +184,9 @@ def read(path: str) -> tuple[processes.Holder, list[Line]]:
             text = contents(number)
         finally:
             os.close(number)
-    said = [Line(line) for line in text.split("\n")[_NOTE:] if line]
-    return processes.Holder(text), said
+    lines = text.split("\n")[_NOTE:]
+    is_whole = len(lines) > 1  # the first one
+    return processes.Holder(text), [Line(line) for line in lines if line and is_whole]
 
 
 def contents(number: int) -> str:

@@ -34,7 +34,9 @@ OTHER = textwrap.dedent(
             os._exit(0)
         say("inside")
         sys.stdin.readline()
-        presence.stop()
+        began = presence.stop().began
+        if kind == "tell":
+            say(began)
     else:
         with neighbours.alone(tree, place, 60, say):
             say("inside")
@@ -104,21 +106,30 @@ def test_alone(enter, place):
     assert not any(path.suffix == ".build" for path in map(Path, _names(place)))
 
 
-def test_who_begins_inside_another(enter, place, tmp_path, monkeypatch):
-    """It has a gate as well: two parts of one build may begin at the same moment."""
-    is_held = {}
+@pytest.mark.parametrize("moment", ["before it has written", "after it has looked"])
+def test_who_begins_at_the_same_moment(enter, other, monkeypatch, moment):
+    """As a part of a build may, which takes no gate."""
+    name = "append" if moment.startswith("before") else "live"
+    real = getattr(records, name)
+    found = []
 
-    def make(place, start, real=records.make):
-        for name in _names(place):
-            if name.endswith(records.GATE):
-                is_held[name] = lock.acquire(os.path.join(place, name), 0) is None
-        return real(place, start)
+    def interrupted(*args, **kwargs):
+        monkeypatch.setattr(records, name, real)
+        done = real(*args, **kwargs) if name == "live" else None
+        found.append(other("tell"))
+        says(found[0], "inside")
+        return real(*args, **kwargs) if name == "append" else done
 
-    monkeypatch.setattr(records, "make", make)
-    with neighbours.alone(str(tmp_path), place, TIMEOUT, pytest.fail):
-        enter().stop()
-    assert list(is_held.values()) == [True, True]
-    assert _names(place) == []
+    monkeypatch.setattr(neighbours, "_gate", lambda *_: None)
+    monkeypatch.setattr(records, name, interrupted)
+    presence = enter()
+    found[0].stdin.write("\n")
+    found[0].stdin.flush()
+    says(found[0], "7")
+    says(found[0], "done")
+    others = presence.stop()
+    assert others.began == 5
+    assert not others.was_killed
 
 
 def test_who_was_there_before(enter, other):
