@@ -40,13 +40,8 @@ _PLAIN_ASSEMBLY = re.compile(
     rb'\((?:\s*"(?:[^"\\.\n]|\\[nt])*")+\s*[:)]'
 )
 # gcc writes the names in attributes and pragmas as they are, ends of lines too.
-# Each begins with plain letters, by which they are found in a fifth of the time.
-_HIDDEN_ASSEMBLY = tuple(
-    map(
-        re.compile,
-        (rb"__attribute[^;{\\]*\\", rb"\[\[[^;{\\]*\\", rb"\n[ \t]*#(?! \d).*\\"),
-    )
-)
+_ATTRIBUTES = (b"__attribute", b"[[")
+_DIRECTIVE = re.compile(rb"\n[ \t]*#(?! \d)")  # and no line marker
 # Two changes in one tick of a file system's clock give a file the same times; the
 # slowest clock ticks every two seconds.
 _SETTLED = 4_000_000_000  # nanoseconds
@@ -153,7 +148,16 @@ def _is_whole(text: bytes) -> bool:
     markers = b"".join(_LINE_MARKER.findall(text))
     if b";" in markers or b"{" in markers:  # they would end the search in an attribute
         return False
-    return not any(hidden.search(text) for hidden in _HIDDEN_ASSEMBLY)
+    *before, _ = text.split(b"\\")
+    return not any(map(_may_hide_assembly, before))
+
+
+def _may_hide_assembly(text: bytes) -> bool:
+    """Whether the backslash after *text* is in an attribute or a directive."""
+    since = max(text.rfind(b";"), text.rfind(b"{")) + 1
+    if any(text.find(attribute, since) >= 0 for attribute in _ATTRIBUTES):
+        return True
+    return bool(_DIRECTIVE.match(text, max(text.rfind(b"\n"), 0)))
 
 
 def _is_in_marker(text: bytes, index: int) -> bool:
