@@ -174,8 +174,8 @@ def append(path: str, text: str) -> None:
 def read(path: str) -> tuple[processes.Holder, list[Line]]:
     """Return whose a record is and what it says; nobody and nothing if it is gone.
 
-    Nothing also if its own build has not written yet. It will list the others' records
-    after that, and tell them.
+    Nothing also if its own build has not written yet, or has stopped. The one will list
+    the others' records after that, and tell them; the other writes no more.
     """
     text = ""
     with contextlib.suppress(OSError):

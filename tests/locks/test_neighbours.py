@@ -132,6 +132,21 @@ def test_who_begins_at_the_same_moment(enter, other, monkeypatch, moment):
     assert not others.was_killed
 
 
+@pytest.mark.parametrize("text", ["", "1:2\n\nnow\nthis\n", "1:2\n\nnow\nthis\n7\t"])
+def test_a_record_that_is_not_written_yet(enter, other, place, text):
+    """It is passed over: whoever writes into it would stand where its note is to be."""
+    killed = other("enter")
+    says(killed, "inside")
+    killed.kill()
+    killed.wait(TIMEOUT)
+    held, path = records.make(place, records.prefix(os.path.dirname(place)))
+    Path(path).write_text(text)
+    presence = enter()
+    assert Path(path).read_text() == text
+    assert presence.stop().began is None
+    held.release(unlink=True)
+
+
 def test_who_was_there_before(enter, other):
     one = other("enter")
     says(one, "inside")
