@@ -74,6 +74,8 @@ def test_plain_assembly(text, key):
         '#define DOT "."\n__asm__(DOT "include x");',
         'void f(void) { __asm volatile("nop; " ".include x" ::); }',
         'int f __attribute__((section("x\\n.incbin y\\n")));',
+        '[[gnu::section("x\\n.incbin y\\n")]] int f;',
+        'int a; int f __attribute__((section("own" "\\n.incbin y")));',
         '#ident "\\n.incbin y"',
         'int f __attribute__((\n#line 1 "a;b"\nsection("x\\n.incbin y\\n")));',
     ],
