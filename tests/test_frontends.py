@@ -115,7 +115,9 @@ def test_pip_install_editable(project, plugged, at_once, tmp_path):
     assert changed - storm.in_tree_products(changed) == set()
 
 
-@pytest.mark.parametrize("frontend", ["build", "uv"])
+@pytest.mark.parametrize(
+    "frontend", [pytest.param("build", marks=pytest.mark.long), "uv"]
+)
 def test_sdist_and_the_wheel_from_it(frontend, plugged, at_once, tmp_path):
     """Two at once, into one result directory: each archive whole, and right."""
     source = harness.copy(harness.EXAMPLES / "c-extension", tmp_path / "project")

@@ -210,7 +210,9 @@ atexit.register(lambda: print("operations:", count))
 """
 
 
-@pytest.mark.parametrize("hook", ["wheel", "sdist"])
+@pytest.mark.parametrize(
+    "hook", ["wheel", pytest.param("sdist", marks=pytest.mark.long)]
+)
 def test_killed_after_its_failure(hook, project, plugged, tmp_path, tmpdir_of_builds):
     """Whatever it was about to remove, the next build does."""
     source = project(

@@ -315,7 +315,9 @@ CMAKE_FILES = {
 @pytest.mark.skipif(
     not (shutil.which("cmake") and shutil.which("ninja")), reason="no cmake or no ninja"
 )
-@pytest.mark.parametrize("kind", ["wheel", "editable"])
+@pytest.mark.parametrize(
+    "kind", ["wheel", pytest.param("editable", marks=pytest.mark.long)]
+)
 def test_cmake(kind, project, plain, extra, start, meeting, tmp_path):
     """The second build compiles nothing; two at once end well; what is gone is gone."""
     source = project(CMAKE_FILES)
