@@ -136,6 +136,7 @@ class Cache(NamedTuple):
         paths = (f"./{path}" if path[0] == "-" else path for path in found.states)
         _write(marker + guard.FILES, f"set -- {shlex.join(paths)}\n")
         _write(marker + guard.STATES, json.dumps([obj, since, found.states]))
+        _write(marker + guard.EXPECTED, found.listed)
         _write(marker + ".key", found.key)
         stated = ccache.configuration(self.program)
         ccache.be_exact(env, stated)
@@ -158,6 +159,7 @@ class Cache(NamedTuple):
                 marker=guard.MARKER,
                 failed=guard.FAILED,
                 listed=guard.LISTED,
+                expected=guard.EXPECTED,
                 files=guard.FILES,
                 states=guard.STATES,
                 python=shlex.join([sys.executable, "-I", "-S", guard.__file__]),
@@ -193,8 +195,8 @@ def _write(path: str, text: str) -> None:
 
 def _remove(marker: str) -> None:
     suffixes = (
-        *(guard.FILES, guard.STATES, guard.LISTED, guard.OBJECT, guard.FAILED),
-        ".key",
+        *(guard.FILES, guard.STATES, guard.LISTED, guard.EXPECTED, guard.OBJECT),
+        *(guard.FAILED, ".key"),
     )
     for path in (marker, *(marker + suffix for suffix in suffixes)):
         with contextlib.suppress(FileNotFoundError):

@@ -1,11 +1,12 @@
 """Whether what a compiler has read was changed meanwhile: a script.
 
 The cache compares what the compiler's preprocessor has read, and on a miss the compiler
-reads it again. If it was changed in between, the object of the new text would be found
-by whoever compiles the old one next. ccache runs `SHELL` in front of the compiler, and
-stores nothing if that fails. It asks ``find`` whether a file has changed, which costs
-little; only if one has, or ``find`` cannot tell, this script looks closer: a file that
-has got a further hard link has changed too, by its times.
+reads it again. If it was changed in between, or another file was found, the object of
+the new text would be found by whoever compiles the old one next. ccache runs `SHELL` in
+front of the compiler, and stores nothing if that fails. It asks ``cmp`` whether both
+have read the same files, and ``find`` whether one of these has changed, which costs
+little; only if so, or if they cannot tell, this script looks closer: a file that has
+got a further hard link has changed too, by its times.
 
 The compiler's list of what it has read is emptied: ccache knows of all that by
 `inputs`, and would compare some 250 headers at each hit.
@@ -25,15 +26,19 @@ MARKER = "_SETUPTOOLS_ISOLATED_BUILD_MARKER"
 FILES = ".files"  # for the shell: what is read
 STATES = ".states"  # for this script: the object, and what was read
 LISTED = ".d"  # the compiler's list of what it has read
+EXPECTED = ".expected"  # its preprocessor's
+EMPTIED = "-:\n"  # what becomes of the compiler's
 OBJECT = ".o"  # the object, if something was changed: right, but not to be stored
 FAILED = ".failed"  # the compiler has failed, not the cache
 SHELL = """\
 #!/bin/sh
 "$@" || {{ status=$?; : > "${marker}{failed}"; exit $status; }}
-echo -: > "${marker}{listed}"
-. "${marker}{files}"
-changed=$(find -L "$@" -prune -cnewer "${marker}" 2>&1) && [ -z "$changed" ] && exit 0
-exec {python} "${marker}{states}"
+cmp -s "${marker}{listed}" "${marker}{expected}" && {{
+    echo -: > "${marker}{listed}"
+    . "${marker}{files}"
+    changed=$(find -L "$@" -prune -cnewer "${marker}" 2>&1) && [ -z "$changed" ] && exit
+}}
+exec {python} "${marker}"
 """
 
 
@@ -53,16 +58,27 @@ class State(NamedTuple):
     digest: str
 
 
-def main(recorded: str) -> int:
+def main(marker: str) -> int:
     """Return 0, or 1 if the object, which is put aside then, is not to be stored."""
     import json
 
-    with open(recorded, encoding="utf-8", errors="surrogateescape") as file:
+    with open(marker + STATES, encoding="utf-8", errors="surrogateescape") as file:
         obj, since, states = json.load(file)
-    if all(is_same(path, State(*state), since) for path, state in states.items()):
+    if has_read_the_same(marker) and all(
+        is_same(path, State(*state), since) for path, state in states.items()
+    ):
         return 0
-    os.replace(obj, recorded[: -len(STATES)] + OBJECT)
+    os.replace(obj, marker + OBJECT)
     return 1
+
+
+def has_read_the_same(marker: str) -> bool:
+    """Whether the compiler lists what its preprocessor has; empty its list."""
+    with open(marker + LISTED, "rb") as file, open(marker + EXPECTED, "rb") as expected:
+        listed, wanted = file.read(), expected.read()
+    with open(marker + LISTED, "w", encoding="ascii") as file:
+        file.write(EMPTIED)
+    return listed in {wanted, EMPTIED.encode()}  # the shell has compared them already
 
 
 def is_same(path: str, state: State, since: int) -> bool:

@@ -53,10 +53,12 @@ class Inputs(NamedTuple):
 
     Attributes:
         key: a digest of all of it.
-        states: each file, as `guard` compares it, with the digest of its contents.
+        listed: the compiler's list of the files.
+        states: each of them, as `guard` compares it, with the digest of its contents.
     """
 
     key: str
+    listed: str
     states: dict[str, guard.State]
 
 
@@ -84,7 +86,9 @@ def read(
     try:
         command += ["-MD", "-MF", listed, "-MT", "-"]
         text = _preprocess(command, directory, env, os.path.dirname(listed))
-        paths = {path: os.path.join(directory, path) for path in _dependencies(listed)}
+        with open(listed, encoding="utf-8", errors="surrogateescape") as file:
+            rule = file.read()
+        paths = {path: os.path.join(directory, path) for path in _dependencies(rule)}
         if not paths or not _is_whole(text) or _are_precompiled(paths.values()):
             return None
         states = {path: _state(full) for path, full in paths.items()}
@@ -99,7 +103,7 @@ def read(
     for state in states.values():
         key.update(state.digest.encode())
     key.update(repr(list(known.variables(env))).encode(errors="surrogateescape"))
-    return Inputs(key.hexdigest(), states)
+    return Inputs(key.hexdigest(), rule, states)
 
 
 def _preprocess(
@@ -164,10 +168,9 @@ def _is_in_marker(text: bytes, index: int) -> bool:
     return bool(_LINE_MARKER.match(text, text.rfind(b"\n", 0, index)))
 
 
-def _dependencies(listed: str) -> list[str]:
+def _dependencies(rule: str) -> list[str]:
     """Return the paths in a rule for make, as compilers write them."""
-    with open(listed, encoding="utf-8", errors="surrogateescape") as file:
-        text = file.read().partition(": ")[2].replace("\\\n", " ")
+    text = rule.partition(": ")[2].replace("\\\n", " ")
     text = text.replace("\\ ", "\0").replace("\\#", "#").replace("$$", "$")
     return [path.replace("\0", " ") for path in text.split()]
 

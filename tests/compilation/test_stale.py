@@ -312,6 +312,25 @@ def test_meanwhile(meanwhile, is_stored, compiler, tree, compiled, hits, monkeyp
     assert hits() == is_stored
 
 
+@pytest.mark.parametrize("compiler", BOTH)
+@pytest.mark.parametrize("meanwhile", ["cp old.h src/h.h", "mv old src/sub"])
+def test_another_header_is_found_meanwhile(
+    meanwhile, compiler, tree, compiled, hits, monkeypatch
+):
+    """And is gone again: its object must not be found by what the other one says."""
+    tree({"src/m.c": '#include "sub/h.h"\n#include "h.h"\nint f = VALUE;\n'})
+    tree({"a/h.h": "#ifndef VALUE\n#define VALUE 1\n#endif\n", "a/sub/h.h": "\n"})
+    tree({"old.h": TWO, "old/h.h": TWO})
+    tree({"prefix": f'#!/bin/sh\n{meanwhile}\nexec "$@"\n'})
+    monkeypatch.setenv("CCACHE_PREFIX", os.path.abspath("prefix"))
+    compiled(compiler, "src/m.c", "-Ia")
+    monkeypatch.delenv("CCACHE_PREFIX")
+    os.unlink("src/h.h") if os.path.exists("src/h.h") else os.replace("src/sub", "old")
+    found, expected = compiled(compiler, "src/m.c", "-Ia")
+    assert found == expected
+    assert hits() == 0
+
+
 def test_what_is_written_beside_the_object(tree, compiled, tmp_path):
     """Cold and warm: the compiler's own list, coverage notes, debug information."""
     tree({"src/m.c": "int f(void) { return 1; }\n"})
