@@ -18,32 +18,19 @@ import sysconfig
 import tempfile
 import time
 from distutils.errors import DistutilsExecError  # setuptools' own
-from typing import Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from setuptools_isolated_build._compilation import ccache, guard, inputs
+from setuptools_isolated_build._compilation import ccache, direct, guard, inputs
 
-__all__ = ["Cache", "Compilation"]
+if TYPE_CHECKING:
+    from setuptools_isolated_build._compilation.lookups import Seen
+
+__all__ = ["Cache"]
 
 _GUARD = "setuptools-isolated-build-guard"
 _TICK = 0.002  # seconds: file systems stamp by a clock that ticks every few of these
 _MOST_TICKS = 50
 _broken: dict[str, object] = {}  # programs, each with who has seen it first
-
-
-class Compilation(NamedTuple):
-    """A compilation, in the two ways in which it can be run.
-
-    Attributes:
-        command: as the project would run it without us.
-        asked: as the cache is asked for it.
-        directory: the one in which the cache is asked, or "" for the current one.
-        private: a path that is another one in each build, or "".
-    """
-
-    command: list[str]
-    asked: list[str]
-    directory: str
-    private: str
 
 
 class Cache(NamedTuple):
@@ -53,16 +40,18 @@ class Cache(NamedTuple):
         program: the path of the cache's program.
         name: what it is, as `launcher` says it.
         directory: a private one, for files of ours.
+        seen: what was looked for, as `lookups` has it.
     """
 
     program: str
     name: str
     directory: str
+    seen: Seen
 
     def compile(
         self,
         run: Callable[..., None],
-        compilation: Compilation,
+        compilation: inputs.Compilation,
         tell: Callable[[str], object],
         **kwargs: Any,
     ) -> None:
@@ -115,7 +104,7 @@ class Cache(NamedTuple):
         tell(f"{self.program} fails where the compiler does not: on without it")
 
     def _ask(
-        self, compilation: Compilation, marker: str, env: dict[str, str]
+        self, compilation: inputs.Compilation, marker: str, env: dict[str, str]
     ) -> list[str]:
         """Return the arguments for ccache, and let *env* say what they depend on.
 
@@ -125,20 +114,29 @@ class Cache(NamedTuple):
         target = sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")
         if target:  # as setuptools sets it
             env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
-        _, asked, directory, private = compilation
+        asked, directory = compilation.asked, compilation.directory
         since = _make_newer(marker, asked)
-        listed = marker + guard.LISTED
         place = directory or os.getcwd()
-        found = inputs.read(asked, place, private, listed, env)
-        if found is None:
-            return []
+        stated = ccache.configuration(self.program)
+        question = direct.question(compilation, env, stated)
+        found = question.find(self.seen) if question else None
+        if found is not None:
+            _write(marker + guard.EXPECTED, found.listed)
+        else:
+            expected = marker + guard.EXPECTED
+            found = inputs.read(compilation, expected, env, self.seen)
+            if found is None:
+                return []
+            if question:
+                question.keep(found)
         obj = os.path.join(place, _object(asked))
         paths = (f"./{path}" if path[0] == "-" else path for path in found.states)
-        _write(marker + guard.FILES, f"set -- {shlex.join(paths)}\n")
+        line = found.listed.removesuffix("\n")
+        line = "-" if "\n" in line or not line else line  # which no list is
+        variables = f"list={shlex.quote(line)}\nset -- {shlex.join(paths)}\n"
+        _write(marker + guard.FILES, variables)
         _write(marker + guard.STATES, json.dumps([obj, since, found.states]))
-        _write(marker + guard.EXPECTED, found.listed)
         _write(marker + ".key", found.key)
-        stated = ccache.configuration(self.program)
         ccache.be_exact(env, stated)
         env |= {
             guard.MARKER: marker,
@@ -149,7 +147,7 @@ class Cache(NamedTuple):
                 filter(None, (stated.get("extra_files_to_hash"), marker + ".key"))
             ),
         }
-        return [*asked, "-MD", "-MF", listed, "-MT", "-"]
+        return [*asked, "-MD", "-MF", marker + guard.LISTED, "-MT", "-"]
 
     def _guard(self) -> str:
         """Return the directory in which `guard` is an executable."""

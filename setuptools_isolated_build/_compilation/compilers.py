@@ -207,7 +207,7 @@ def _through_cache(
             asked, directory = inside, place.private
     key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
     if cache:
-        from setuptools_isolated_build._compilation.cached import Compilation
+        from setuptools_isolated_build._compilation.inputs import Compilation
 
         compilation = Compilation(command, asked, directory, place.private)
         compile_it = partial(cache.compile, run, compilation, tell, **kwargs)

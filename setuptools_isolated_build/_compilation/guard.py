@@ -4,9 +4,10 @@ The cache compares what the compiler's preprocessor has read, and on a miss the 
 reads it again. If it was changed in between, or another file was found, the object of
 the new text would be found by whoever compiles the old one next. ccache runs `SHELL` in
 front of the compiler, and stores nothing if that fails. It asks ``cmp`` whether both
-have read the same files, and ``find`` whether one of these has changed, which costs
-little; only if so, or if they cannot tell, this script looks closer: a file that has
-got a further hard link has changed too, by its times.
+have read the same files, unless there is one line of them, which it compares itself;
+and ``find`` whether one of these has changed. That costs little; only if so, or if they
+cannot tell, this script looks closer: a file that has got a further hard link has
+changed too, by its times.
 
 The compiler's list of what it has read is emptied: ccache knows of all that by
 `inputs`, and would compare some 250 headers at each hit.
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 # The path of a file that is older than all changes that count; and with a suffix:
 MARKER = "_SETUPTOOLS_ISOLATED_BUILD_MARKER"
-FILES = ".files"  # for the shell: what is read
+FILES = ".files"  # for the shell: what is read, and a list of one line
 STATES = ".states"  # for this script: the object, and what was read
 LISTED = ".d"  # the compiler's list of what it has read
 EXPECTED = ".expected"  # its preprocessor's
@@ -33,9 +34,11 @@ FAILED = ".failed"  # the compiler has failed, not the cache
 SHELL = """\
 #!/bin/sh
 "$@" || {{ status=$?; : > "${marker}{failed}"; exit $status; }}
+. "${marker}{files}"
+{{ IFS= read -r line && ! read -r more; }} < "${marker}{listed}" &&
+    [ "$line" = "$list" ] ||
 cmp -s "${marker}{listed}" "${marker}{expected}" && {{
     echo -: > "${marker}{listed}"
-    . "${marker}{files}"
     changed=$(find -L "$@" -prune -cnewer "${marker}" 2>&1) && [ -z "$changed" ] && exit
 }}
 exec {python} "${marker}"

@@ -13,24 +13,28 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from setuptools_isolated_build._compilation import guard, known
+from setuptools_isolated_build._compilation import known, names, searches
+from setuptools_isolated_build._compilation.lookups import Lookups, full, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["Inputs", "read"]
+    from setuptools_isolated_build._compilation import guard
+    from setuptools_isolated_build._compilation.lookups import Seen
+    from setuptools_isolated_build._compilation.searches import Searches
+
+__all__ = ["Compilation", "Evidence", "Inputs", "dependencies", "read"]
 
 _SECONDS = 600
 # gcc keeps no account then of which macro each word comes from, which errors name: the
-# same words in three quarters of the time, in fewer lines.
-_QUICK = "-ftrack-macro-expansion=0"
-_without_quick: set[str] = set()  # programs
-_PRECOMPILED = (".gch", ".pch")
-_BLOCK = 1 << 20
-_LINE_MARKER = re.compile(rb"\n# \d.*")  # the file that the next lines are of
+# same words in three quarters of the time, in fewer lines. And it says what it has
+# looked for, and where (`names`, `searches`).
+_OF_GCC = ("-ftrack-macro-expansion=0", "-dI", "-v")
+_not_gcc: set[str] = set()  # programs
+# The file that the next lines are of, and what ``-dI`` adds.
+_LINE_MARKER = re.compile(rb'\n#(?: \d|(?:include|include_next|import) [<"]).*')
 # Inline assembly can read files (``.include``, ``.incbin``), of which no preprocessor
 # knows. Without a dot in it there is no directive, and without a backslash but for the
 # ends of lines none is hidden. Names that end in "asm" are taken for it too.
@@ -42,10 +46,36 @@ _PLAIN_ASSEMBLY = re.compile(
 # gcc writes the names in attributes and pragmas as they are, ends of lines too.
 _ATTRIBUTES = (b"__attribute", b"[[")
 _DIRECTIVE = re.compile(rb"\n[ \t]*#(?! \d)")  # and no line marker
-# Two changes in one tick of a file system's clock give a file the same times; the
-# slowest clock ticks every two seconds.
-_SETTLED = 4_000_000_000  # nanoseconds
-_digests: dict[tuple[object, ...], str] = {}
+
+
+class Compilation(NamedTuple):
+    """A compilation, in the two ways in which it can be run.
+
+    Attributes:
+        command: as the project would run it without us.
+        asked: as the cache is asked for it.
+        directory: the one in which the cache is asked, or "" for the current one.
+        private: a path that is another one in each build, or "".
+    """
+
+    command: list[str]
+    asked: list[str]
+    directory: str
+    private: str
+
+
+class Evidence(NamedTuple):
+    """What gcc has said.
+
+    Attributes:
+        text: the preprocessed text.
+        lookups: what it was told to include.
+        searches: what it has looked through.
+    """
+
+    text: bytes
+    lookups: Lookups
+    searches: Searches
 
 
 class Inputs(NamedTuple):
@@ -55,75 +85,98 @@ class Inputs(NamedTuple):
         key: a digest of all of it.
         listed: the compiler's list of the files.
         states: each of them, as `guard` compares it, with the digest of its contents.
+        evidence: how gcc has come to that, if it was asked now.
     """
 
     key: str
     listed: str
     states: dict[str, guard.State]
+    evidence: Evidence | None = None
 
 
 def read(
-    command: list[str],
-    directory: str,
-    private: str,
-    listed: str,
-    env: Mapping[str, str],
+    compilation: Compilation, listed: str, env: Mapping[str, str], seen: Seen
 ) -> Inputs | None:
-    """Return what *command* would read now, or None if that cannot be known.
+    """Return what a compiler would read now, or None if that cannot be known.
 
     Args:
-        command: a compilation that `known` knows.
-        directory: the one that it is run in.
-        private: a path that is another one in each build, or "".
-        listed: the path of a file for the compiler's list of what it has read.
+        compilation: one that `known` knows.
+        listed: the path for the compiler's list of what it has read.
         env: the variables that it is run with.
+        seen: what was looked for in this build, as `Lookups` has it.
     """
-    at = command.index("-o") if "-o" in command else len(command)
-    command = [*command[:at], *command[at + 2 :]]
+    directory = compilation.directory or os.getcwd()
+    command = list(compilation.asked)
+    if "-o" in command:
+        at = command.index("-o")
+        del command[at : at + 2]
     command[command.index("-c")] = "-E"
     if directory != os.getcwd():
         env = {**env, "PWD": directory}
     try:
         command += ["-MD", "-MF", listed, "-MT", "-"]
-        text = _preprocess(command, directory, env, os.path.dirname(listed))
+        text, said = _preprocess(command, directory, env, os.path.dirname(listed))
         with open(listed, encoding="utf-8", errors="surrogateescape") as file:
             rule = file.read()
-        paths = {path: os.path.join(directory, path) for path in _dependencies(rule)}
-        if not paths or not _is_whole(text) or _are_precompiled(paths.values()):
+        paths = {path: os.path.join(directory, path) for path in dependencies(rule)}
+        if not paths or not _is_whole(text):
             return None
-        states = {path: _state(full) for path, full in paths.items()}
+        searched = searches.stated(said) if said else None
+        looked = _lookups(list(paths), directory, text, searched, seen)
+        if (said and not searched) or looked.are_precompiled():
+            return None
+        states = {path: state(full) for path, full in paths.items()}
     except (OSError, subprocess.SubprocessError):
         return None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(listed)
-    if private:
-        text = text.replace(os.fsencode(private), b"\0")
+    if compilation.private:
+        text = text.replace(os.fsencode(compilation.private), b"\0")
     key = hashlib.sha256(text)
-    for state in states.values():
-        key.update(state.digest.encode())
+    for found in states.values():
+        key.update(found.digest.encode())
     key.update(repr(list(known.variables(env))).encode(errors="surrogateescape"))
-    return Inputs(key.hexdigest(), rule, states)
+    evidence = Evidence(text, looked, searched) if searched else None
+    return Inputs(key.hexdigest(), rule, states, evidence)
+
+
+def _lookups(
+    paths: list[str],
+    directory: str,
+    text: bytes,
+    searched: Searches | None,
+    seen: Seen,
+) -> Lookups:
+    if searched is None:
+        quoted = every = frozenset(map(os.path.basename, paths))
+    else:
+        quoted, angled = names.included(text)
+        every = quoted | angled
+    above = map(os.path.dirname, paths)
+    places = [(path, every) for path in (searched.directories if searched else ())]
+    places += [(path, quoted) for path in dict.fromkeys(above)]
+    return Lookups(tuple((full(directory, path), what) for path, what in places), seen)
 
 
 def _preprocess(
     command: list[str], directory: str, env: Mapping[str, str], scratch: str
-) -> bytes:
+) -> tuple[bytes, str]:
     program = command[0]
-    if program not in _without_quick:
+    if program not in _not_gcc:
         with contextlib.suppress(subprocess.CalledProcessError):
-            return _output([*command, _QUICK], directory, env, scratch)
-    text = _output(command, directory, env, scratch)
-    _without_quick.add(program)  # it is not gcc
-    return text
+            in_english = {**env, "LC_ALL": "C"}
+            return _output([*command, *_OF_GCC], directory, in_english, scratch)
+    text, _ = _output(command, directory, env, scratch)
+    _not_gcc.add(program)
+    return text, ""
 
 
 def _output(
     command: list[str], directory: str, env: Mapping[str, str], scratch: str
-) -> bytes:
+) -> tuple[bytes, str]:
     # Half a megabyte and more, which goes through a pipe in a hundred pieces.
     with tempfile.TemporaryFile(dir=scratch) as file:
-        subprocess.run(  # noqa: S603  # the project's compiler
+        file.write(b"\n")  # so that each of its lines begins after one
+        file.flush()
+        done = subprocess.run(  # noqa: S603  # the project's compiler
             command,
             cwd=directory,
             env=env,
@@ -136,12 +189,11 @@ def _output(
             check=True,
         )
         file.seek(0)
-        return file.read()
+        return file.read(), os.fsdecode(done.stderr)
 
 
 def _is_whole(text: bytes) -> bool:
     """Whether the preprocessed *text* has a part of all that the compiler reads."""
-    text = b"\n" + text
     if not all(
         _PLAIN_ASSEMBLY.match(text, found.end()) or _is_in_marker(text, found.start())
         for found in _ASSEMBLY.finditer(text)
@@ -152,52 +204,33 @@ def _is_whole(text: bytes) -> bool:
     markers = b"".join(_LINE_MARKER.findall(text))
     if b";" in markers or b"{" in markers:  # they would end the search in an attribute
         return False
-    *before, _ = text.split(b"\\")
-    return not any(map(_may_hide_assembly, before))
+    before, at = 0, text.find(b"\\")
+    while at >= 0:
+        if _may_hide_assembly(text, before, at):
+            return False
+        before, at = at + 1, text.find(b"\\", at + 1)
+    return True
 
 
-def _may_hide_assembly(text: bytes) -> bool:
-    """Whether the backslash after *text* is in an attribute or a directive."""
-    since = max(text.rfind(b";"), text.rfind(b"{")) + 1
-    if any(text.find(attribute, since) >= 0 for attribute in _ATTRIBUTES):
+def _may_hide_assembly(text: bytes, before: int, at: int) -> bool:
+    """Whether the backslash there is in an attribute or a directive.
+
+    Another one ends before *before*, and was looked at.
+    """
+    ends = (text.rfind(end, before, at) + 1 for end in (b";", b"{"))
+    since = max(before, *ends)
+    if any(text.find(attribute, since, at) >= 0 for attribute in _ATTRIBUTES):
         return True
-    return bool(_DIRECTIVE.match(text, max(text.rfind(b"\n"), 0)))
+    line = text.rfind(b"\n", before, at)
+    return bool(_DIRECTIVE.match(text, max(line, before)))
 
 
 def _is_in_marker(text: bytes, index: int) -> bool:
     return bool(_LINE_MARKER.match(text, text.rfind(b"\n", 0, index)))
 
 
-def _dependencies(rule: str) -> list[str]:
+def dependencies(rule: str) -> list[str]:
     """Return the paths in a rule for make, as compilers write them."""
     text = rule.partition(": ")[2].replace("\\\n", " ")
     text = text.replace("\\ ", "\0").replace("\\#", "#").replace("$$", "$")
     return [path.replace("\0", " ") for path in text.split()]
-
-
-def _are_precompiled(paths: Iterable[str]) -> bool:
-    """Whether something else may be read in place of one of these headers."""
-    names: dict[str, set[str]] = {}
-    for path in paths:
-        directory, name = os.path.split(path)
-        precompiled = (name + suffix for suffix in _PRECOMPILED)
-        names.setdefault(directory, set()).update(precompiled)
-    return any(not names[path].isdisjoint(os.listdir(path)) for path in names)
-
-
-def _state(path: str) -> guard.State:
-    found = os.stat(path)
-    return guard.State(
-        found.st_ino, found.st_size, found.st_mtime_ns, _digest(path, found)
-    )
-
-
-def _digest(path: str, found: os.stat_result) -> str:
-    times = (found.st_mtime_ns, found.st_ctime_ns)
-    state = (path, found.st_dev, found.st_ino, found.st_size, *times)
-    digest = _digests.get(state)
-    if digest is None:
-        digest = guard.digest(path)
-        if max(times) < time.time_ns() - _SETTLED:
-            _digests[state] = digest
-    return digest

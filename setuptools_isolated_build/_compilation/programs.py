@@ -60,7 +60,7 @@ def find(setting: str, directory: str, tell: Callable[[str], object]) -> Cache |
         return None
     from setuptools_isolated_build._compilation.cached import Cache
 
-    return Cache(found, "ccache" if setting == "auto" else setting, directory)
+    return Cache(found, "ccache" if setting == "auto" else setting, directory, {})
 
 
 def launcher(command: Sequence[str]) -> str:

@@ -24,8 +24,8 @@ def key(request, tmp_path, monkeypatch):
         for name, content in {"a.c": text, **files}.items():
             (tmp_path / name.replace("_h", ".h")).write_text(content)
         command = [request.param, "-I.", "-c", "a.c", "-o", "a.o"]
-        found = inputs.read(command, str(tmp_path), "", "a.d", os.environ)
-        assert not os.path.exists("a.d")
+        compilation = inputs.Compilation(command, command, "", "")
+        found = inputs.read(compilation, "a.d", os.environ, {})
         return found and found.key
 
     return read
@@ -88,12 +88,13 @@ def test_what_is_not_there(key):
     """A header, a compiler: it is the compiler that says so."""
     assert key('#include "missing.h"\n') is None
     command = ["no-such-gcc", "-c", "a.c", "-o", "a.o"]
-    assert inputs.read(command, os.getcwd(), "", "a.d", os.environ) is None
+    compilation = inputs.Compilation(command, command, "", "")
+    assert inputs.read(compilation, "a.d", os.environ, {}) is None
 
 
 def test_a_mistake_in_another_source(key, monkeypatch):
     """It does not change how the compiler is asked for this one."""
-    monkeypatch.setattr(inputs, "_without_quick", set())
+    monkeypatch.setattr(inputs, "_not_gcc", set())
     text = "#include <stddef.h>\nvoid *p = NULL;\n"
     before = key(text)
     assert key("#error\n") is None

@@ -6,17 +6,11 @@ object has to be the one that the compiler makes by itself.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
-import shutil
+import subprocess
 from dataclasses import dataclass, field, replace
 
-import harness
 import pytest
-from setuptools._distutils.ccompiler import new_compiler
-from setuptools_isolated_build._compilation import ccache, compilers
-from setuptools_isolated_build._compilation.cached import Cache
 
 pytestmark = [
     pytest.mark.any_setuptools,
@@ -97,6 +91,25 @@ CASES = {
     ),
     "whether there is a file": asked_for('"opt.json"', "a/opt.json"),
     "whether there is one above": asked_for('"../opt/opt.h"', "opt/opt.h"),
+    "an included name": Case(
+        {
+            "src/m.c": "#include NAME\nint f(void) { return VALUE; }\n",
+            "b/cfg.h": ONE,
+        },
+        {"src/cfg.h": TWO},
+        """-Ia -Ib '-DNAME="cfg.h"'""",
+        compilers=BOTH,
+    ),
+    "the next of a name": Case(
+        {
+            "src/m.c": SEARCHED.format("cfg.h"),
+            "a/cfg.h": "#include_next <cfg.h>\n",
+            "c/cfg.h": ONE,
+        },
+        {"b/cfg.h": TWO},
+        "-Ia -Ib -Ic",
+        compilers=BOTH,
+    ),
     "columns": edited(INNER % (" ", ""), INNER % ("   ", ""), "-Ia -g", compilers=BOTH),
     "comments": edited(
         INNER % (" ", ""), INNER % (" ", "// why"), "-Ia -g", compilers=CLANG
@@ -157,78 +170,6 @@ ALL = [
 ]
 
 
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    """The current directory: write files into it, programs where they are scripts."""
-    directory = tmp_path / "tree"
-    directory.mkdir()
-    monkeypatch.chdir(directory)
-    monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "ccache"))
-
-    def write(files):
-        for name, text in files.items():
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(0o755 if text.startswith("#!") else 0o644)
-        harness.let_age(directory)
-
-    return write
-
-
-@pytest.fixture
-def compiled(extra, tmp_path):
-    """Compile through the cache, and by the compiler itself: the object twice."""
-    private = tmp_path / "build"
-    private.mkdir()
-    ccache.configuration.cache_clear()  # it is asked for once in a process
-    cache = Cache(str(extra.python.parent / "ccache"), "ccache", str(private))
-
-    def both(command, source, flags):
-        if shutil.which(command) is None:
-            pytest.skip(f"there is no {command}")
-        flags = [flag.replace("@DEFINES@", defined()) for flag in shlex.split(flags)]
-        objects = []
-        for place in (
-            compilers.Place("", "build", cache, None, contextlib.nullcontext),
-            None,
-        ):
-            compiler = new_compiler()
-            compiler.src_extensions = [*compiler.src_extensions, ".S"]
-            for name in {"compiler_so", "compiler_so_cxx"} & {*compiler.executables}:
-                compiler.set_executable(name, [command, "-O1"])
-            if place:
-                compilers.prepare(compiler, place)
-            (obj,) = compiler.compile(
-                [source], output_dir=str(private), extra_postargs=flags
-            )
-            with open(obj, "rb") as file:
-                objects.append(file.read())
-            os.unlink(obj)
-        return objects
-
-    def defined():
-        try:
-            with open("DEFINES") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
-    return both
-
-
-@pytest.fixture
-def hits(extra, tmp_path):
-    """How many objects have come from the cache until now."""
-
-    def count():
-        variables = {"CCACHE_DIR": str(tmp_path / "ccache")}
-        counters = harness.ccache_counters(variables, extra.python.parent / "ccache")
-        return counters["direct_cache_hit"] + counters["preprocessed_cache_hit"]
-
-    return count
-
-
 @pytest.mark.parametrize(("case", "compiler"), ALL)
 def test_nothing_stale(case, compiler, tree, compiled, monkeypatch):
     for link, target in case.links.items():
@@ -248,6 +189,21 @@ def test_nothing_stale(case, compiler, tree, compiled, monkeypatch):
         monkeypatch.setenv(name, value)
     found, expected = compiled(compiler, case.source, case.flags)
     assert expected != before, "what has changed does not matter"
+    assert found == expected
+
+
+@pytest.mark.parametrize("place", ["a", "src"])
+def test_a_precompiled_header_found_first(place, tree, compiled):
+    """gcc reads it, and never looks at the header, which is in another directory."""
+    tree({"src/m.c": SEARCHED.format("cfg.h"), "b/cfg.h": ONE, "c/cfg.h": TWO})
+    os.makedirs(place, exist_ok=True)
+    for _ in ("cold", "warm"):
+        found, before = compiled("gcc", "src/m.c", "-Ia -Ib")
+        assert found == before
+    precompile = ["gcc", "-O1", "c/cfg.h", "-o", f"{place}/cfg.h.gch"]
+    subprocess.run(precompile, check=True, timeout=60)
+    found, expected = compiled("gcc", "src/m.c", "-Ia -Ib")
+    assert expected != before, "it is not read"
     assert found == expected
 
 

@@ -1,0 +1,434 @@
+"""The preprocessor is not asked where its answer is known, and is asked elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import sysconfig
+import zlib
+
+import pytest
+from setuptools_isolated_build._compilation import direct, inputs
+
+pytestmark = [
+    pytest.mark.any_setuptools,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc"),
+    pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this is not Linux"),
+]
+
+LEAST = direct._LEAST  # as it is; see conftest.py
+TEXT = '#include "h.h"\n#include <stddef.h>\nint f = VALUE;\n'
+FILES = {"src/m.c": TEXT, "a/h.h": '#include "i.h"\n', "a/i.h": "#define VALUE 1\n"}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The compilations for which the preprocessor was asked."""
+    calls = []
+    read = inputs.read
+
+    def count(compilation, *args):
+        calls.append(compilation)
+        return read(compilation, *args)
+
+    monkeypatch.setattr(inputs, "read", count)
+    return calls
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The path of the file in which the one answer is kept."""
+
+    def find():
+        (path,) = (tmp_path / "ccache" / "setuptools-isolated-build").iterdir()
+        return path
+
+    return find
+
+
+def test_asked_once(tree, compiled, asked, hits):
+    tree(FILES)
+    for number in range(3):
+        found, expected = compiled("gcc", "src/m.c", "-Ia -g")
+        assert found == expected
+        assert len(asked) == 1
+        assert hits() == number
+
+
+@pytest.mark.parametrize(
+    ("change", "is_read"),
+    [
+        ({"a/i.h": "#define VALUE 2\n"}, True),
+        ({"src/m.c": TEXT + "int g;\n"}, True),
+        ({"src/i.h": "#define VALUE 3\n"}, False),
+        ({"src/h.h": "#define VALUE 4\n"}, True),
+        ({"c/h.h": "#define VALUE 5\n"}, True),
+        ({"c/other.h": "#define VALUE 6\n"}, False),
+        ({"c/stddef.h": "#define VALUE 7\n"}, True),
+    ],
+)
+def test_after_a_change(change, is_read, tree, compiled, asked):
+    tree(FILES)
+    flags = "-Ic -Ia"  # c is missing
+    for _ in range(2):
+        compiled("gcc", "src/m.c", flags)
+    assert len(asked) == 1
+    before, _ = compiled("gcc", "src/m.c", flags)
+    tree(change)
+    found, expected = compiled("gcc", "src/m.c", flags)
+    assert found == expected
+    assert (found != before) == is_read
+    assert len(asked) == (1 if "c/other.h" in change else 2)
+
+
+def test_files_that_are_gone(tree, compiled, asked):
+    tree({**FILES, "b/i.h": "#define VALUE 2\n"})
+    for _ in range(2):
+        compiled("gcc", "src/m.c", "-Ia -Ib")
+    os.unlink("a/i.h")
+    found, expected = compiled("gcc", "src/m.c", "-Ia -Ib")
+    assert found == expected
+    assert len(asked) == 3  # b/i.h was there, and not read: nothing was kept
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "files"),
+    [
+        ("const char *a = __TIME__;\n", "", {}),
+        ("#define T(a, b) a##b\nconst char *a = T(__DA, TE__);\n", "", {}),
+        ("#define T(a, b) a##b\nconst char *a = T(__TIME, STAMP__);\n", "", {}),
+        ("#define T(a, b) a##b\nconst char *a = T(__TI, ME__);\n", "", {}),
+        ("const char *a = A;\n", "-DA=__TIME__", {}),
+        ('#if __has_include("absent.h")\n#endif\nint a;\n', "", {}),
+        ('#if __has_include("a/there.h")\n#endif\nint a;\n', "-I.", {"a/there.h": ""}),
+        ('#if __has_include("x.h")\n#endif\n#include "x.h"\n', "", {"src/x.h": ""}),
+        ('#if A("absent.h")\n#endif\nint a;\n', "-DA=__has_include", {}),
+        ('#include "x.h"\n#include "y.h"\n', "-Ia", {"a/x.h": "\n", "a/y.h": "\n"}),
+        ('#include "x.h"\n', "-iquote a", {"a/x.h": ""}),
+        ('#include "x.h"\n', "-Ia -Ib", {"a/x.h": "", "b/x.h": "\n"}),
+        ('#pragma GCC dependency "../a/x.h"\nint a;\n', "", {"a/x.h": ""}),
+    ],
+)
+def test_asked_each_time(text, flags, files, tree, compiled, asked):
+    """What depends on the time, or on files that the preprocessor does not list."""
+    tree({"src/m.c": text, **files})
+    for number in range(3):
+        assert len(asked) == number
+        compiled("gcc", "src/m.c", flags)
+
+
+def test_what_was_asked_for_is_read(tree, compiled, asked):
+    """As in glibc's headers: then it is known that it was there."""
+    text = '#if __has_include("x.h")\n#include "x.h"\n#endif\nint a;\n'
+    tree({"src/m.c": text, "a/x.h": "int b;\n"})
+    for _ in range(2):
+        compiled("gcc", "src/m.c", "-Ia")
+    assert len(asked) == 1
+    os.unlink("a/x.h")
+    found, expected = compiled("gcc", "src/m.c", "-Ia")
+    assert found == expected
+    assert len(asked) == 2
+
+
+def test_a_header_that_is_not_read(tree, compiled, asked):
+    """It has the name of another one that is beside the file that includes it."""
+    tree({**FILES, "src/m.c": '#include "sub/j.h"\n' + TEXT, "a/sub/j.h": "int j;\n"})
+    tree({"a/sub/i.h": "#define VALUE 2\n", "b/i.h": "#define VALUE 3\n"})
+    for expected in (1, 2, 2):
+        compiled("gcc", "src/m.c", "-Ia -Ib")
+        assert len(asked) == expected
+    tree({"src/i.h": "#define VALUE 4\n", "a/sub/i.h": "#define VALUE 5\n"})
+    found, expected = compiled("gcc", "src/m.c", "-Ia -Ib")
+    assert found == expected
+    assert len(asked) == 2
+    tree({"src/h.h": "#define VALUE 6\n"})
+    found, expected = compiled("gcc", "src/m.c", "-Ia -Ib")
+    assert found == expected
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("flags", ["-Ia/../a", "-isystem a/../a"])
+def test_headers_of_a_longer_name(flags, tree, compiled, asked):
+    """gcc gives a system's header a shorter one, if it has one."""
+    tree({"src/m.c": '#include "../a/h.h"\nint f = VALUE;\n', "a/i.h": "int i;\n"})
+    tree({"a/h.h": "#include <i.h>\n#define VALUE 1\n"})
+    for _ in range(4):
+        found, expected = compiled("gcc", "src/m.c", f"{flags} -g3")
+        assert found == expected
+    assert len(asked) == (2 if "-I" in flags else 4)
+
+
+def test_the_next_of_a_header_beside_it(tree, compiled, asked):
+    """It is looked for in the other places, although one is beside."""
+    tree({"src/m.c": TEXT, "a/h.h": '#include_next "h.h"\n#include "s/x.h"\n'})
+    tree({"c/h.h": "#define VALUE 1\n", "a/s/x.h": "\n", "a/s/h.h": "int s;\n"})
+    for expected in (1, 2, 2):
+        compiled("gcc", "src/m.c", "-Ia -Ib -Ic")
+        assert len(asked) == expected
+    tree({"b/h.h": "#define VALUE 2\n"})
+    found, expected = compiled("gcc", "src/m.c", "-Ia -Ib -Ic")
+    assert found == expected
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("where", ["a", "c"])
+def test_a_precompiled_header_appears(where, tree, compiled, asked):
+    tree(FILES)
+    for _ in range(2):
+        compiled("gcc", "src/m.c", "-Ic -Ia")
+    tree({f"{where}/i.h.gch": ""})
+    compiled("gcc", "src/m.c", "-Ic -Ia")
+    assert len(asked) == 2
+
+
+def test_another_compiler(tree, compiled, asked, monkeypatch):
+    tree(FILES)
+    for _ in range(2):
+        compiled("gcc", "src/m.c", "-Ia")
+    identities = direct._identities
+
+    def of_another_release(programs):
+        found = identities(programs)
+        return {path: [*found[path][:-1], 1] for path in found}
+
+    monkeypatch.setattr(direct, "_identities", of_another_release)
+    compiled("gcc", "src/m.c", "-Ia")
+    assert len(asked) == 2
+
+
+def test_the_preprocessor_itself_changed(tree, compiled, asked, kept, monkeypatch):
+    """gcc's own program may be replaced while gcc stays as it is."""
+    tree(FILES)
+    compiled("gcc", "src/m.c", "-Ia")
+    found = direct._read(str(kept()))
+    (program, *_) = found["programs"]
+    assert os.path.basename(program) == "cc1"
+    found["programs"][program][-1] -= 1
+    direct._write(str(kept()), found)
+    compiled("gcc", "src/m.c", "-Ia")
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("variable", ["CPATH", "PWD", "GCC_COLORS", "LC_ALL"])
+def test_another_environment(variable, tree, compiled, asked, monkeypatch):
+    tree(FILES)
+    compiled("gcc", "src/m.c", "-Ia -g")
+    os.symlink(os.getcwd(), "../link")
+    monkeypatch.setenv(variable, os.path.abspath("../link"))
+    found, expected = compiled("gcc", "src/m.c", "-Ia -g")
+    assert found == expected
+    assert len(asked) == 2
+
+
+def test_another_directory_in_place_of_one(tree, compiled, asked):
+    """The same names and contents, by way of a link that gcc resolves."""
+    tree({**FILES, "i/h.h": FILES["a/h.h"], "i/i.h": FILES["a/i.h"]})
+    flags = "-isystem ./a -g3"
+    compiled("gcc", "src/m.c", flags)
+    compiled("gcc", "src/m.c", flags)
+    assert len(asked) == 1
+    long = os.path.abspath("a" * 90)
+    os.replace("a", long)
+    os.symlink(long, "a")
+    found, expected = compiled("gcc", "src/m.c", flags)
+    assert found == expected
+    os.unlink("a")
+    os.symlink("i", "a")
+    found, expected = compiled("gcc", "src/m.c", flags)
+    assert found == expected
+
+
+def test_a_system_header_with_a_shorter_name(tree, compiled):
+    """gcc writes the shorter one into debug information."""
+    there = os.path.abspath("a-directory/for/headers")
+    tree({**FILES, f"{there}/h.h": "#define VALUE 1\nstatic int g(void);\n"})
+    flags = f"-isystem {there} -g3"
+    for _ in range(2):
+        _, before = compiled("gcc", "src/m.c", flags)
+    os.replace(there, "x")
+    os.symlink(os.path.abspath("x"), there)
+    found, expected = compiled("gcc", "src/m.c", flags)
+    assert expected != before, "it is not resolved"
+    assert found == expected
+
+
+@pytest.mark.parametrize("broken", ["", "{}", "\0" * 99, "half", "more", "directory"])
+def test_what_is_kept_is_broken(broken, tree, compiled, asked, kept):
+    """Cut off by a full disk, written over by another build; then it is kept anew."""
+    tree(FILES)
+    compiled("gcc", "src/m.c", "-Ia")
+    path = kept()
+    content = path.read_bytes()
+    path.unlink()
+    if broken == "directory":
+        path.mkdir()
+    elif broken in {"half", "more"}:
+        path.write_bytes(
+            (content * 2)[: len(content) * (1 if broken == "half" else 3) // 2]
+        )
+    else:
+        path.write_text(broken)
+    for _ in range(2):
+        found, expected = compiled("gcc", "src/m.c", "-Ia")
+        assert found == expected
+    assert len(asked) == (3 if broken == "directory" else 2)
+
+
+@pytest.mark.parametrize("planted", [os.mkfifo, lambda path: os.symlink("/x", path)])
+def test_what_somebody_has_planted(planted, tree, compiled, asked, kept):
+    tree(FILES)
+    compiled("gcc", "src/m.c", "-Ia")
+    path = kept()
+    path.unlink()
+    planted(path)
+    compiled("gcc", "src/m.c", "-Ia")
+    assert len(asked) == 2
+    assert not os.path.exists("/x")
+
+
+@pytest.mark.parametrize("stated", ["read_only = true", "remote_only = true"])
+def test_nothing_is_written(stated, tree, compiled, asked, monkeypatch, tmp_path):
+    """Where the user wants nothing to be."""
+    tree({**FILES, "ccache.conf": stated + "\n"})
+    monkeypatch.setenv("CCACHE_CONFIGPATH", os.path.abspath("ccache.conf"))
+    for _ in range(2):
+        found, expected = compiled("gcc", "src/m.c", "-Ia")
+        assert found == expected
+    assert len(asked) == 2
+    assert not (tmp_path / "ccache" / "setuptools-isolated-build").exists()
+
+
+def test_no_place(tree, compiled, asked, tmp_path):
+    tree(FILES)
+    (tmp_path / "ccache").mkdir()
+    (tmp_path / "ccache" / "setuptools-isolated-build").write_text("")
+    for _ in range(2):
+        found, expected = compiled("gcc", "src/m.c", "-Ia")
+        assert found == expected
+    assert len(asked) == 2
+
+
+def test_what_differs_in_each_build(tree, compiled):
+    """A path in it, or the directory in which it is run."""
+    tree(FILES)
+    command = ["gcc", "-Ia", "-I/private/x", "-c", "src/m.c", "-o", "/private/m.o"]
+    stated = {"cache_dir": "/x"}
+
+    def ask(private="", directory="", command=command):
+        compilation = inputs.Compilation(command, command, directory, private)
+        return direct.question(compilation, os.environ, stated)
+
+    assert ask()
+    assert ask("/other")
+    assert not ask("/private")
+    assert not ask(directory="/x")
+    del command[2]
+    assert ask("/private")
+    assert ask().digest == ask(command=[*command[:-1], "/other/m.o"]).digest
+    assert not ask(command=[*command, "-I/a\nb"])
+
+
+def test_short_texts(tree, compiled, monkeypatch, tmp_path):
+    """What takes gcc a few milliseconds is not kept: that takes as long."""
+    monkeypatch.setattr(direct, "_LEAST", LEAST)
+    tree({"src/m.c": "int f;\n"})
+    compiled("gcc", "src/m.c", "-Ia")
+    assert not (tmp_path / "ccache" / "setuptools-isolated-build").exists()
+
+
+NAMES = ("x.h", "y.h", "s/x.h", "s/z.h")
+PLACES = (".", "src", "a", "b", "a/s")
+INCLUDES = ('#include "{}"', "#include <{}>", "#include_next <{}>", '#import "{}"')
+GUARDS = ("#pragma once\n", "#ifndef {0}\n#define {0}\n#endif\n", "", "")
+FLAGS = ("-Ia -Ib", "-Ib -Ia", "-Ia -isystem b", "-I. -Ia", "-isystem a -Ib -I./a", "")
+
+
+def a_text(chance):
+    """Some lines of a header, which may include others if they are there."""
+    lines = ["#if __INCLUDE_LEVEL__ < 5"]  # or they would include each other for ever
+    for _ in range(chance.randrange(3)):
+        name = chance.choice(NAMES)
+        line = chance.choice(INCLUDES).format(name)
+        if chance.random() < 0.3:
+            line = f'#if __has_include("{name}")\n{line}\n#endif'
+        lines.append(line)
+    lines.append("#endif")
+    lines.append(f"int v{chance.randrange(9)};" if chance.random() < 0.7 else "")
+    return "\n".join(lines) + "\n"
+
+
+def something(chance):
+    """Change the tree somehow."""
+    path = os.path.normpath(f"{chance.choice(PLACES)}/{chance.choice(NAMES)}")
+    what = chance.randrange(8)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    if what < 4:
+        if os.path.islink(path):
+            os.unlink(path)
+        with open(path, "w") as file:
+            file.write(chance.choice(GUARDS).format("X") + a_text(chance))
+    elif what == 4 and os.path.lexists(path):
+        os.unlink(path)
+    elif what == 5 and not os.path.lexists(path):
+        os.symlink(os.path.abspath(chance.choice(NAMES)), path)
+    elif what == 6 and os.path.exists(path):
+        times = chance.randrange(10**9)
+        os.utime(path, (times, times))
+    elif what == 7:
+        move = chance.choice([os.replace, link])
+        a, b = chance.sample(["a", "b", "a/s", "src/s"], 2)
+        with contextlib.suppress(OSError):  # one is missing, or in the other
+            if not os.path.lexists(b):
+                move(a, b)
+
+
+def link(target, path):
+    """Link *path* to the directory *target*, if that is not around it."""
+    if os.path.isdir(target) and not path.startswith(target):
+        os.symlink(os.path.abspath(target), path)
+
+
+SEEDS = (
+    *range(8),
+    *(pytest.param(seed, marks=pytest.mark.long) for seed in range(8, 200)),
+)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_as_the_preprocessor_says(seed, tree, tmp_path):
+    """What is taken for known, in trees that change at random, is what it would say."""
+    chance = random.Random(seed)
+    stated = {"cache_dir": str(tmp_path / "cache")}
+    known = asked = 0
+    while known < 25:
+        assert asked < 2000
+        flags = chance.choice(FLAGS)
+        tree({"src/m.c": a_text(chance) + "int end;\n"})
+        for _ in range(chance.randrange(12)):
+            something(chance)
+        for _ in range(4):
+            command = ["gcc", *flags.split(), "-c", "src/m.c", "-o", "m.o"]
+            compilation = inputs.Compilation(command, command, "", "")
+            question = direct.question(compilation, os.environ, stated)
+            found = question.find({})
+            read = inputs.read(compilation, str(tmp_path / "d"), os.environ, {})
+            asked += 1
+            if found is not None:
+                known += 1
+                assert read is not None
+                assert found == read._replace(evidence=None)
+            elif read is not None:
+                question.keep(read)
+            if chance.random() < 0.5:
+                something(chance)
+
+
+def test_how_it_is_kept(tree, compiled, kept):
+    """Small: there are up to 4,096 of them."""
+    tree({"src/m.c": "#include <Python.h>\n"})
+    compiled("gcc", "src/m.c", "-I" + sysconfig.get_path("include"))
+    content = kept().read_bytes()
+    assert len(content) < 8000
+    assert len(zlib.decompress(content[32:])) > len(content)
