@@ -22,7 +22,7 @@ _ALWAYS = b"stdc-predef.h"
 # A raw string may have such a line too, whose name is then looked for in vain.
 _INCLUDED = re.compile(rb'\n#(?:include|include_next|import) (?:"(.*)"|<(.*)>)(?=\n)')
 _NEXT = re.compile(rb'\n#include_next (?:"(.*)"|<(.*)>)(?=\n)')
-# The same, and where a file begins and ends: 1 and 2, which a ``#line`` has not.
+# Quoted names, and where a file begins and ends: 1 and 2, which a ``#line`` has not.
 _LOCATED = re.compile(
     rb'\n#(?:(?:include|import) "(.*)"'
     rb'| \d+ "(.*)" ([12])( .*)?)(?=\n)'

@@ -13,7 +13,7 @@ from typing import NamedTuple
 __all__ = ["Searches", "stated"]
 
 # With 10, ``__has_include`` became a part of the preprocessor, and no macro; with 15
-# there is ``#embed``, which looks for files in another way.
+# there is ``#embed``, which looks for files in another way. Tested with 11 and 12.
 _VERSION = re.compile(r"gcc version 1[0-4]\.")
 _COMPILER = re.compile(r" (/\S*/cc1(?:plus|obj|objplus)?) -E ")
 _IGNORED = re.compile(r'ignoring (?:nonexistent|duplicate) directory "(.*)"')

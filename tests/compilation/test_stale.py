@@ -268,6 +268,21 @@ def test_meanwhile(meanwhile, is_stored, compiler, tree, compiled, hits, monkeyp
     assert hits() == is_stored
 
 
+@pytest.mark.parametrize("tool", ["cmp", "find"])
+def test_a_tool_of_the_guard_fails(tool, tree, compiled, hits, tmp_path, monkeypatch):
+    """Then the guard looks itself, and an object of unchanged sources is stored."""
+    names = [f"a-header-of-a-name-that-fills-a-line-{number}.h" for number in range(9)]
+    tree({"src/m.c": "".join(f'#include "{name}"\n' for name in names) + "int f;\n"})
+    tree({f"a/{name}": f"int a{name[-3]};\n" for name in names})
+    tree({f"../tools/{tool}": "#!/bin/sh\nexit 2\n"})
+    path = f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    for number in range(2):
+        found, expected = compiled("gcc", "src/m.c", "-Ia")
+        assert found == expected
+        assert hits() == number
+
+
 @pytest.mark.parametrize("compiler", BOTH)
 @pytest.mark.parametrize("meanwhile", ["cp old.h src/h.h", "mv old src/sub"])
 def test_another_header_is_found_meanwhile(
