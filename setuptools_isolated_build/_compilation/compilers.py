@@ -160,7 +160,11 @@ def _read(place: Place, src: str, compile_it: Callable[[], object]) -> None:
 
 
 def _by_itself(
-    place: Place, src: str, command: list[str], captured: Captured, seconds: float
+    place: Place,
+    src: str,
+    command: list[str],
+    captured: Captured,
+    seconds: float | None,
 ) -> None:
     with place.reading(src):
         _through_cache(captured.run, place, command, captured.warn, seconds)
@@ -185,7 +189,7 @@ def _through_cache(
     place: Place,
     command: list[str],
     tell: Callable[[str], object],
-    seconds: float = flights.LONGEST,
+    seconds: float | None = flights.LONGEST,
     **kwargs: Any,
 ) -> None:
     in_front = programs.launcher(command) if "-c" in command else ""

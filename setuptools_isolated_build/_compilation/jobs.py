@@ -53,7 +53,7 @@ class Job:
         obj: str,
         source: str,
         command: list[str],
-        compile_it: Callable[[Captured, float], None],
+        compile_it: Callable[[Captured, float | None], None],
     ) -> None:
         self.obj = obj
         self.source = source

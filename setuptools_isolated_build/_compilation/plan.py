@@ -203,12 +203,10 @@ class Plan:
     def _run(self, planned: Planned, captured: Captured) -> None:
         is_done = has_failed = False
         try:
-            is_late = 0 < planned.first_asked < time.monotonic() - flights.LONGEST
-            planned.job.compile(captured, LOOK if is_late else 0)
+            planned.job.compile(captured, planned.seconds)
             is_done = True
-        except flights.InFlightError:
-            planned.asked = time.monotonic()
-            planned.first_asked = planned.first_asked or planned.asked
+        except flights.InFlightError as exc:
+            planned.put_off(exc.path)
         except Exception:  # noqa: BLE001  # raised by setuptools, in its turn
             has_failed = True
         finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
+from setuptools_isolated_build._compilation import flights
 from setuptools_isolated_build._compilation.captured import Captured
 
 if TYPE_CHECKING:
@@ -14,10 +16,11 @@ __all__ = ["LOOK", "Planned", "interval"]
 
 LOOK = 0.02  # seconds between two looks for a token, or for another build's object
 _SELDOM = 0.2  # the same after a while: looking takes time that others compile in
+_KILLED = 1.0  # seconds until it is seen that another build was killed
 
 
 def interval(waited: float) -> float:
-    """Return the seconds until the next look for what was waited for so long."""
+    """Return the seconds until the next look for a token waited for so long."""
     return min(max(LOOK, waited / 4), _SELDOM)
 
 
@@ -28,8 +31,6 @@ class Planned:
         captured: what it says, while it runs and when it is done.
         is_running: whether somebody compiles it.
         has_failed: whether its compiler has failed, and was not ended by us.
-        first_asked: when another build was first seen to compile it, or 0.
-        asked: when that was seen last.
     """
 
     def __init__(self, job: Job) -> None:
@@ -37,8 +38,9 @@ class Planned:
         self.captured: Captured | None = None
         self.is_running = False
         self.has_failed = False
-        self.first_asked = 0.0
-        self.asked = 0.0
+        self._flight = ""  # the lock file of another build that compiles it
+        self._first_seen = 0.0  # when that was first seen
+        self._last_seen = 0.0
 
     def claim(self) -> Captured:
         """Let it be compiled by the caller alone."""
@@ -55,8 +57,27 @@ class Planned:
         """Whether nobody compiles it, nor has done so."""
         return not (self.is_running or self.has_failed or self.captured)
 
+    def put_off(self, flight: str) -> None:
+        """Let it wait for another build, whose lock file *flight* is."""
+        self._flight, self._last_seen = flight, time.monotonic()
+        self._first_seen = self._first_seen or self._last_seen
+
     @property
     def is_due(self) -> bool:
-        """Whether it waits, and no other build was just seen to compile it."""
-        since = time.monotonic() - self.asked
-        return self.waits and since > interval(self.asked - self.first_asked)
+        """Whether it waits, and for no other build that is known to compile it."""
+        return self.waits and (
+            not self._is_in_flight or time.monotonic() - self._last_seen > _KILLED
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """For how long it waits for another build: see `flights.alone`.
+
+        It is in the cache if one has compiled it; one that is stopped never ends.
+        """
+        late = time.monotonic() - self._first_seen > flights.LONGEST
+        return None if self._flight and (late or not self._is_in_flight) else 0
+
+    @property
+    def _is_in_flight(self) -> bool:
+        return bool(self._flight) and os.path.exists(self._flight)

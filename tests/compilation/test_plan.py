@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from setuptools_isolated_build._compilation import flights, jobs, plan, pool
+from setuptools_isolated_build._compilation import planned as planning
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
 
@@ -238,24 +239,68 @@ def test_tokens_are_given_back(monkeypatch):
     assert done == ["given back", "closed"]
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_another_builds_flight(size, monkeypatch):
-    """It is put off, for others; after a long time it is compiled nonetheless."""
-    planned = plan.Plan(size, pool.find(None, size, {}) if size > 1 else None)
-    done = []
+@pytest.fixture(params=[1, 2])
+def flown(request, tmp_path, monkeypatch):
+    """A plan of "a", which another build compiles, with what is to be patched in it.
 
-    def in_flight(captured, seconds):
-        if not seconds:
-            raise flights.InFlightError
-        done.append("a")
+    Called with what "b" does, when "a" was asked for; and with for how many times it is
+    in flight. Returns for how long "a" was to wait each time, and "b" in its place.
+    """
+    size = request.param
+    flight, seen, done = tmp_path / "object.lock", threading.Event(), []
+    flight.touch()
 
-    todo = [job("a", in_flight), job("b", lambda *_: done.append("b"))]
-    monkeypatch.setattr(flights, "LONGEST", 0.1)
-    planned.add(todo)
-    for each in todo:
-        planned.compile(each, forbidden)
-    planned.end()
-    assert done == ["b", "a"]
+    def run(do=lambda flight: None, times=1, **constants):
+        for name, value in constants.items():
+            monkeypatch.setattr(flights if name == "LONGEST" else planning, name, value)
+
+        def in_flight(captured, seconds):
+            done.append(seconds)
+            seen.set()
+            if len(done) - done.count("b") <= times:
+                raise flights.InFlightError(str(flight))
+
+        def other(captured, seconds):
+            assert seen.wait(SECONDS)
+            done.append("b")
+            do(flight)
+
+        made = plan.Plan(size, pool.find(None, size, {}) if size > 1 else None)
+        todo = [job("a", in_flight), job("b", other)]
+        made.add(todo)
+        for each in todo:
+            made.compile(each, forbidden)
+        made.end()
+        return done
+
+    return run
+
+
+def test_another_builds_flight(flown):
+    """It is put off, for others, and asked for when that build's lock file is gone."""
+    assert flown(os.unlink, _KILLED=SECONDS) == [0, "b", None]
+
+
+def test_a_flight_is_over(tmp_path):
+    """That is seen at once, without asking for the object."""
+    flight, planned = tmp_path / "object.lock", planning.Planned(job("a"))
+    flight.touch()
+    planned.put_off(str(flight))
+    assert not planned.is_due
+    flight.unlink()
+    assert planned.is_due
+    assert planned.seconds is None
+
+
+def test_the_flight_of_a_killed_build(flown):
+    """Its lock file stays: so it is asked for now and then, alone."""
+    assert flown(times=3, _KILLED=0.01).count(0) == 4
+
+
+def test_the_flight_of_a_stopped_build(flown):
+    """After a long time it is compiled nonetheless."""
+    done = flown(_KILLED=0.1, LONGEST=0.05)
+    assert [seconds for seconds in done if seconds != "b"] == [0, None]
 
 
 def test_equal_jobs_are_done_once(planned, tmp_path, monkeypatch):
