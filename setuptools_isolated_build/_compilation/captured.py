@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from functools import partial
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable, cast
 
 from setuptools_isolated_build._setuptools.output import tell, warn
 
@@ -127,7 +127,7 @@ class _File:
     """What is written to a file or a pipe."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()
+        self._file = _unnamed_file()
         self.number = self._file.fileno()
 
     def text(self) -> bytes:
@@ -135,6 +135,14 @@ class _File:
         with self._file as file:
             file.seek(0)
             return file.read()
+
+
+def _unnamed_file() -> BinaryIO:
+    """Return a file that is in no directory, where it can be had not even on a disk."""
+    if hasattr(os, "memfd_create"):
+        with contextlib.suppress(OSError):
+            return open(os.memfd_create("output"), "w+b")
+    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 if os.name == "posix":

@@ -84,8 +84,20 @@ def test_no_thread_can_be_started(planned, monkeypatch):
     assert compiled == ["a", "b"]
 
 
-def test_said_in_order(planned, capfd):
-    """Each says what it has to say in one piece, when it is its turn."""
+def not_allowed(name):
+    raise PermissionError(name)
+
+
+@pytest.mark.parametrize("memory", ["as it is", None, not_allowed])
+def test_said_in_order(memory, planned, capfd, monkeypatch):
+    """Each says what it has to say in one piece, when it is its turn.
+
+    Without files in memory, too.
+    """
+    if memory is None:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    elif memory is not_allowed:
+        monkeypatch.setattr(os, "memfd_create", not_allowed, raising=False)
     second_is_done = threading.Event()
 
     def first(captured, seconds):
