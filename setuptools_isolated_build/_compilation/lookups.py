@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import stat
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,7 @@ _PRECOMPILED = ".gch"
 _SETTLED = 4_000_000_000  # nanoseconds
 _NOTHING = re.compile(r"/(?:\./|/)+")
 _digests: dict[tuple[object, ...], str] = {}
+_looking = threading.Lock()  # threads that begin together would all look for the same
 
 
 class Lookups(NamedTuple):
@@ -88,17 +90,18 @@ class Lookups(NamedTuple):
                 continue
             times = (found.st_mtime_ns, found.st_ctime_ns)
             key = (place, names, found.st_dev, found.st_ino, *times)
-            there = self.seen.get(key)
-            if there is None:
-                existing = [
-                    name
-                    for header in names
-                    for name in (header, header + _PRECOMPILED)
-                    if os.path.lexists(place + name)
-                ]
-                there = (_is_named_so(os.path.dirname(place)), existing)
-                if max(times) < time.time_ns() - _SETTLED:
-                    self.seen[key] = there
+            with _looking:
+                there = self.seen.get(key)
+                if there is None:
+                    existing = [
+                        name
+                        for header in names
+                        for name in (header, header + _PRECOMPILED)
+                        if os.path.lexists(place + name)
+                    ]
+                    there = (_is_named_so(os.path.dirname(place)), existing)
+                    if max(times) < time.time_ns() - _SETTLED:
+                        self.seen[key] = there
             yield (place, *there)
 
 
@@ -151,9 +154,10 @@ def state(path: str, found: os.stat_result | None = None) -> guard.State:
     found = found or os.stat(path)
     times = (found.st_mtime_ns, found.st_ctime_ns)
     stated = (path, found.st_dev, found.st_ino, found.st_size, *times)
-    digest = _digests.get(stated)
-    if digest is None:
-        digest = guard.digest(path)
-        if max(times) < time.time_ns() - _SETTLED:
-            _digests[stated] = digest
+    with _looking:
+        digest = _digests.get(stated)
+        if digest is None:
+            digest = guard.digest(path)
+            if max(times) < time.time_ns() - _SETTLED:
+                _digests[stated] = digest
     return guard.State(found.st_ino, found.st_size, found.st_mtime_ns, digest)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import shutil
 import sysconfig
+import threading
 import zlib
 
 import pytest
@@ -18,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this is not Linux"),
 ]
 
+SECONDS = 60  # to end a hang, not to measure
 LEAST = direct._LEAST  # as it is; see conftest.py
 TEXT = '#include "h.h"\n#include <stddef.h>\nint f = VALUE;\n'
 FILES = {"src/m.c": TEXT, "a/h.h": '#include "i.h"\n', "a/i.h": "#define VALUE 1\n"}
@@ -242,6 +245,53 @@ def test_a_header_appears_within_a_tick(tree, monkeypatch):
     assert len(lookups.Lookups(places, seen).find()) == 1
     tree({"a/i.h": "\n"})
     assert len(lookups.Lookups(places, seen).find()) == 2
+
+
+class Announcing:
+    """A lock; another thread is told when one waits for it."""
+
+    def __init__(self):
+        self.lock, self.asked = threading.Lock(), threading.Semaphore(0)
+
+    def __enter__(self):
+        self.asked.release()
+        self.lock.acquire()
+
+    def __exit__(self, *exc):
+        self.lock.release()
+
+
+@pytest.mark.parametrize("what", ["digest", "listing"])
+def test_threads_that_begin_together(what, tmp_path, monkeypatch):
+    """One looks, the others wait for what it finds."""
+    lock, may_look, looks = Announcing(), threading.Event(), []
+    monkeypatch.setattr(lookups, "_looking", lock)
+    monkeypatch.setattr(lookups, "_SETTLED", -SECONDS * 10**9)  # whatever its age is
+
+    def look(path):
+        looks.append(path)
+        assert may_look.wait(SECONDS)
+        return what
+
+    seen, header = {}, tmp_path / "a.h"
+    header.touch()
+    places = ((f"{tmp_path}/", frozenset(["a.h"])),)
+    if what == "digest":
+        monkeypatch.setattr(lookups.guard, "digest", look)
+        call = functools.partial(lookups.state, str(header))
+    else:
+        monkeypatch.setattr(lookups.os.path, "lexists", look)
+        call = lookups.Lookups(places, seen).are_precompiled
+    threads = [threading.Thread(target=call, daemon=True) for _ in "12"]
+    for thread in threads:
+        thread.start()
+        assert lock.asked.acquire(timeout=SECONDS)
+    may_look.set()
+    for thread in threads:
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+    once = {"digest": ["a.h"], "listing": ["a.h", "a.h.gch"]}
+    assert [os.path.basename(path) for path in looks] == once[what]
 
 
 def test_the_preprocessor_itself_changed(tree, compiled, asked, kept):
