@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 RELEASES = ("newest", "75.8.2")
 EXPECTED = Path(__file__).with_name("upstream-expected.toml")
 PLACES = ("setuptools", "pkg_resources")  # the latter is gone in 82
-# The longest first, so that two workers end at the same time.
 QUICK = [
     f"setuptools/tests/test_{name}.py"
     for name in (
