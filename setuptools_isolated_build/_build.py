@@ -11,7 +11,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import _process, _roots
+from . import _process, _roots, _slices
 from ._locks.places import lock_place
 from ._settings import Settings, read_settings
 from ._setuptools import copying, distribution, hooks
@@ -150,7 +150,8 @@ def within(dist: Distribution) -> Iterator[None]:
     _process.leave_turn(_process.SETUP_PHASE)
     failed = True
     try:
-        yield
+        with _slices.longer():
+            yield
         if in_hook:
             from ._validation import results
 
