@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK", "Planned", "interval"]
 
-LOOK = 0.02  # seconds between two looks for a token, or for another build's object
+LOOK = 0.05  # seconds between two looks for a token, or for another build's object
 _SELDOM = 0.2  # the same after a while: looking takes time that others compile in
 _KILLED = 1.0  # seconds until it is seen that another build was killed
 
