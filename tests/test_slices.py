@@ -113,7 +113,8 @@ def test_nothing_to_set(policy, runtime, kernel, load):
 
 @linux_only
 @pytest.mark.parametrize(
-    "error", [PermissionError(errno.EPERM, "forbidden"), ImportError, KeyError]
+    "error",
+    [PermissionError(errno.EPERM, "forbidden"), ImportError, KeyError, AttributeError],
 )
 def test_not_allowed(error, load, monkeypatch):
     """Then the build goes on as it is."""
