@@ -61,7 +61,7 @@ def current() -> int:
 
 
 def _is_busy() -> bool:
-    """Whether more threads of the machine want to run than it has cores.
+    """Whether more threads of the machine want to run than this one may use cores.
 
     Raises:
         OSError: the system does not say so.
@@ -71,7 +71,7 @@ def _is_busy() -> bool:
         return False
     with open(_LOAD, encoding="ascii") as file:
         running = file.read().partition("/")[0].split()[-1]
-    return int(running) > (os.cpu_count() or 1)
+    return int(running) > len(os.sched_getaffinity(0))
 
 
 def _set(runtime: int) -> int:

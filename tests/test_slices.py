@@ -43,7 +43,7 @@ def load(tmp_path, monkeypatch):
 def test_what_a_build_starts(is_busy, load, tmp_path, monkeypatch):
     """Its threads and their children, in the build only, and beside others only."""
     monkeypatch.chdir(tmp_path)
-    load(os.cpu_count() + is_busy)
+    load(len(os.sched_getaffinity(0)) + is_busy)
     usual = _slices.current()
     # Linux before 6.12 has none.
     expected = LONGEST if is_busy and usual else usual
