@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import time
 import zipfile
@@ -21,6 +22,9 @@ WRITING = harness.Meeting.CODE + textwrap.dedent(
         if os.environ["STEP"] != step or os.environ.get("WRITES") == "not":
             return
         target = path + ".new" if os.environ.get("RENAMES") else path
+        if os.environ.get("WRITES") == "anew":  # as Cython does
+            os.unlink(target)
+            meet("removed")
         with open(target, "w") as file:
             file.write("first = 1" + os.linesep)
             file.flush()
@@ -347,6 +351,9 @@ READS_IT = (
 
 
 @pytest.mark.parametrize(
+    ("writes", "where"), [("slowly", "half-written"), ("anew", "removed")]
+)
+@pytest.mark.parametrize(
     ("backend", "before"),
     [
         (harness.SETUPTOOLS, ""),
@@ -356,19 +363,19 @@ READS_IT = (
     ],
 )
 def test_a_build_that_fails(
-    backend, before, project, plugged, start, meeting, telling, tmp_path
+    backend, before, writes, where, project, plugged, start, meeting, telling, tmp_path
 ):
     """Of what another one is writing: in its commands, or in setup.py."""
     plugged = replace(plugged, backend=backend)
     source = project({**FILES, "setup.py": FAILING.format(before=before)})
     step = {"STEP": "build_py"}
-    rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": "slowly"})
-    assert meeting.arrival() == "half-written"
+    rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": writes})
+    assert meeting.arrival() == where
     variables = {**step, **telling, "WRITES": "not"}
     reader = start(plugged, source, "wheel", "reader", variables)
     assert meeting.arrival() == "waits"
     meeting.let_go("waits")
-    meeting.let_go("half-written")
+    meeting.let_go(where)
     rival.finish(60)
     output = reader.finish(60)
     assert reader.status == 0, output
@@ -437,3 +444,60 @@ def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
     assert "made.py: another build was writing it" in last
     assert "take-turns = true" in last
     assert not (source / "dist").exists() or not any((source / "dist").iterdir())
+
+
+# The rival writes half of it, then begins anew; the reader is done by then.
+COMPILED = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+
+    class own(build_ext):
+        def run(self):
+            if os.environ["WHO"] == "rival":
+                write("half")
+                meet("half-written")
+                os.unlink("c/made.c")
+                meet("removed")
+                write("whole")
+            super().run()
+            if os.environ["WHO"] == "reader":
+                meet("compiled")
+
+    def write(word):
+        with open("c/made.c", "w") as file:
+            file.write(f'const char word[] = "it is {word}"; int PyInit_n;')
+
+    setup(name="n", version="1", ext_modules=[Extension("n", ["c/made.c"])],
+          cmdclass={"build_ext": own})
+    """
+)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
+def test_removed_when_the_reader_ends(
+    project, plugged, start, meeting, telling, tmp_path
+):
+    """What the compiler has read is not there then, and nothing else has changed."""
+    source = project({**FILES, "setup.py": COMPILED, "c/made.c": ""})
+    rival = start(plugged, source, "wheel", "rival")
+    assert meeting.arrival() == "half-written"
+    reader = start(plugged, source, "wheel", "reader", telling)
+    assert meeting.arrival() == "compiled"
+    meeting.let_go("half-written")
+    assert meeting.arrival() == "removed"
+    meeting.let_go("compiled")
+    assert meeting.arrival() == "waits"
+    meeting.let_go("waits")
+    meeting.let_go("removed")
+    assert meeting.arrival() == "compiled"  # once more
+    meeting.let_go("compiled")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert AGAIN in output
+    (wheel,) = (tmp_path / "reader").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
+        assert b"it is whole" in archive.read(name)

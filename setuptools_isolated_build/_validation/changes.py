@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -56,7 +57,9 @@ def changed(path: str, moment: int) -> bool:
         return True
 
 
-def since(directory: str, moment: int, private: set[str]) -> Iterator[str]:
+def since(
+    directory: str, moment: int, private: set[str], *, names: bool = False
+) -> Iterator[str]:
     """Find the files below *directory* that may have changed since *moment*.
 
     Args:
@@ -64,7 +67,27 @@ def since(directory: str, moment: int, private: set[str]) -> Iterator[str]:
         moment: in nanoseconds.
         private: directories in which builds put their results and their work, as
             real paths.
+        names: whether to find the directories in which names have come or gone, too: a
+            file that is written anew is not there for a moment.
     """
+    for current, entries in _directories(directory, private):
+        if names and changed(current, moment):
+            yield current
+        yield from (entry.path for entry in entries if _is_changed(entry, moment))
+
+
+def _is_changed(entry: os.DirEntry[str], moment: int) -> bool:
+    """Whether *entry* is a file that may have changed since then."""
+    try:
+        return not entry.is_dir() and last_change(entry.stat()) >= moment
+    except OSError:
+        return True  # it is gone
+
+
+def _directories(
+    directory: str, private: set[str]
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Find *directory* and those below it, each with what is read in it."""
     seen = set(private)
     pending = [directory]
     while pending:
@@ -78,17 +101,12 @@ def since(directory: str, moment: int, private: set[str]) -> Iterator[str]:
             continue
         if current != directory and not _MARKS.isdisjoint(e.name for e in entries):
             continue
+        entries = [entry for entry in entries if entry.name not in _NOT_READ]
         for entry in entries:
-            if entry.name in _NOT_READ:
-                continue
-            try:
+            with contextlib.suppress(OSError):  # it is gone
                 if entry.is_dir():
-                    path = real_path(entry.path, is_link=entry.is_symlink())
-                    pending.append(path)
-                elif last_change(entry.stat()) >= moment:
-                    yield entry.path
-            except OSError:
-                yield entry.path  # it is gone
+                    pending.append(real_path(entry.path, is_link=entry.is_symlink()))
+        yield current, entries
 
 
 def real_path(path: str, *, is_link: bool) -> str:

@@ -90,16 +90,17 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
 
     tree = os.path.realpath(directory)
     if presence.others().began is None:
-        written = next(changes.since(tree, presence.began, set()), None)
+        written = next(changes.since(tree, presence.began, set(), names=True), None)
         if written is None or not _has_company(presence):
             return None
         if presence.others().began is None:
             presence.stop().close()
             return written  # of a build that has come to the gate
     with closing(presence.stop()) as others:
-        changed = _changed(directory, others, set())
+        changed = _changed(directory, others, set(), names=True)
         if changed:
             _wait(directory, others, waiting)
+            changed = _changed(directory, others, set()) or changed
         return min(changed, default=None)
 
 
@@ -163,7 +164,10 @@ def among(
     private = _without_sources(
         sources.products(dist), {*copied, *copies.compiled(dist)}
     )
-    if not _changed(directory, others, private) and not _have_changed(copied, others):
+    places = {os.path.dirname(source) for source in copied}  # outside the tree, too
+    if not _changed(directory, others, private, names=True) and not any(
+        _has_changed(place, others) for place in places
+    ):
         return None
     was_killed = _wait(directory, others, waiting)
     changed = _changed(directory, others, private)
@@ -204,11 +208,13 @@ def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
     return beside.wait(directory, others.opened, waiting.timeout, waiting.warn)
 
 
-def _changed(directory: str, others: Others, private: set[str]) -> set[str]:
+def _changed(
+    directory: str, others: Others, private: set[str], *, names: bool = False
+) -> set[str]:
     from setuptools_isolated_build._validation import changes
 
-    tree = os.path.realpath(directory)
-    found = changes.since(tree, others.began or 0, others.private | private)
+    tree, private = os.path.realpath(directory), others.private | private
+    found = changes.since(tree, others.began or 0, private, names=names)
     return {os.path.realpath(path) for path in found}
 
 
@@ -219,12 +225,6 @@ def _without_sources(private: set[str], sources: set[str]) -> set[str]:
         for path in map(os.path.realpath, private)
         if not any(source.startswith(path + os.sep) for source in sources)
     }
-
-
-def _have_changed(copied: dict[str, list[str]], others: Others) -> bool:
-    """Whether there are more files, or less, in the directories of what was copied."""
-    directories = {os.path.dirname(source) for source in copied}
-    return any(_has_changed(directory, others) for directory in directories)
 
 
 def _has_changed(directory: str, others: Others) -> bool:

@@ -68,6 +68,16 @@ def test_nothing_has_changed(tree):
     assert names(tree, later) == ["old.py"]
 
 
+def test_a_name_is_gone(tree):
+    """The directory tells, and none of the files in it."""
+    (tree / "p" / "old.py").unlink()
+    moment = (tree / "p").stat().st_ctime_ns
+    assert str(tree / "p") in changes.since(str(tree), moment, set(), names=True)
+    assert str(tree / "p") not in changes.since(str(tree), moment, set())
+    later = moment + SECOND * 10
+    assert list(changes.since(str(tree), later, set(), names=True)) == []
+
+
 def test_a_time_that_was_set_back(tree):
     """The system's own time cannot be set."""
     moment = (tree / "p" / "old.py").stat().st_ctime_ns
