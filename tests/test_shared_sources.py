@@ -453,6 +453,9 @@ COMPILED = harness.Meeting.CODE + textwrap.dedent(
     from setuptools import Extension, setup
     from setuptools.command.build_ext import build_ext
 
+    if "_SETUPTOOLS_ISOLATED_BUILD_ALONE" in os.environ:  # once more
+        meet = print
+
     class own(build_ext):
         def run(self):
             if os.environ["WHO"] == "rival":
@@ -460,10 +463,14 @@ COMPILED = harness.Meeting.CODE + textwrap.dedent(
                 meet("half-written")
                 os.unlink("c/made.c")
                 meet("removed")
+            if not os.path.exists("c/made.c"):
                 write("whole")
             super().run()
             if os.environ["WHO"] == "reader":
                 meet("compiled")
+            if "REMOVES" in os.environ:
+                os.unlink("c/made.c")
+                meet("gone")
 
     def write(word):
         with open("c/made.c", "w") as file:
@@ -491,13 +498,38 @@ def test_removed_when_the_reader_ends(
     assert meeting.arrival() == "waits"
     meeting.let_go("waits")
     meeting.let_go("removed")
-    assert meeting.arrival() == "compiled"  # once more
+    rival.finish(60)
+    output = reader.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert AGAIN in output
+    assert b"it is whole" in compiled(tmp_path / "reader")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
+def test_removed_for_good(project, plugged, start, meeting, tmp_path):
+    """What the compiler has read cannot be compared any more."""
+    source = project({**FILES, "setup.py": COMPILED, "c/README": ""})
+    removes = {"REMOVES": "1"}
+    rival = start(plugged, source, "wheel", "rival", removes)
+    assert meeting.arrival() == "half-written"
+    reader = start(plugged, source, "wheel", "reader")
+    assert meeting.arrival() == "compiled"
+    meeting.let_go("half-written")
+    assert meeting.arrival() == "removed"
+    meeting.let_go("removed")
+    assert meeting.arrival() == "gone"
+    meeting.let_go("gone")
     meeting.let_go("compiled")
     rival.finish(60)
     output = reader.finish(60)
     assert (rival.status, reader.status) == (0, 0), output
     assert AGAIN in output
-    (wheel,) = (tmp_path / "reader").glob("*.whl")
+    assert b"it is whole" in compiled(tmp_path / "reader")
+
+
+def compiled(directory):
+    """Return the contents of the wheel's extension module."""
+    (wheel,) = directory.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".so"))
-        assert b"it is whole" in archive.read(name)
+        return archive.read(name)

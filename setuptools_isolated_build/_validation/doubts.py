@@ -178,7 +178,9 @@ def among(
     for path in sorted(changed):
         if not _is_right(path, copied.get(path, []), presence, is_compiled=is_compiled):
             return path
-    return _missing(copied, copies.outputs(dist, tree), others)
+    outputs = copies.outputs(dist, tree)
+    made = {path for path, of_it in copied.items() if outputs.issuperset(of_it)}
+    return _missing((copied.keys() | presence.sources.keys()) - made, others)
 
 
 def _is_right(
@@ -234,15 +236,10 @@ def _has_changed(directory: str, others: Others) -> bool:
     return is_one and changes.changed(directory, others.began or 0)
 
 
-def _missing(
-    copied: dict[str, list[str]], outputs: set[str], others: Others
-) -> str | None:
-    """Return a file that was copied and is not there any more, if it was a source."""
-    for source, its_copies in copied.items():
-        if (
-            not os.path.lexists(source)
-            and not outputs.issuperset(its_copies)
-            and _has_changed(os.path.dirname(source), others)
-        ):
-            return source
+def _missing(read: set[str], others: Others) -> str | None:
+    """Return one of the files that were *read* and are not there any more."""
+    for path in sorted(read):
+        is_gone = not os.path.lexists(path)
+        if is_gone and _has_changed(os.path.dirname(path), others):
+            return path
     return None
