@@ -191,8 +191,7 @@ def test_two_builds_by_hand(environment, project, plugin, request, start, meetin
 
     It does not hear of the ``--dist-dir`` that a hook gives it.
     """
-    # Where dist is made by one of them, it waits for those beside it.
-    source = project({**FILES, "dist/README": ""})
+    source = project(FILES)
     tool = request.getfixturevalue(environment)
     variables = {**plugin("bdist_wheel build_ext"), **meeting.variables}
     command = [str(tool.python), "setup.py", "bdist_wheel"]

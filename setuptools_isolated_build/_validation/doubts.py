@@ -164,9 +164,12 @@ def among(
     private = _without_sources(
         sources.products(dist), {*copied, *copies.compiled(dist)}
     )
-    places = {os.path.dirname(source) for source in copied}  # outside the tree, too
-    if not _changed(directory, others, private, names=True) and not any(
-        _has_changed(place, others) for place in places
+    places = {os.path.dirname(source) for source in copied}
+    if not (
+        _changed(directory, others, private)
+        or any(_has_changed(place, others) for place in places)
+        # A file that is written anew is not there for a moment.
+        or not all(map(os.path.lexists, {**presence.sources, **presence.compiled}))
     ):
         return None
     was_killed = _wait(directory, others, waiting)
