@@ -380,6 +380,7 @@ def test_a_build_that_fails(
     output = reader.finish(60)
     assert reader.status == 0, output
     assert AGAIN in output
+    assert repeated_files(output, source) == ["p/made.py"]
     assert made(tmp_path / "reader") == WHOLE
 
 
@@ -455,81 +456,96 @@ COMPILED = harness.Meeting.CODE + textwrap.dedent(
 
     if "_SETUPTOOLS_ISOLATED_BUILD_ALONE" in os.environ:  # once more
         meet = print
+    made = os.environ["MADE"]
+
+    def write(word):
+        with open(made, "w") as file:
+            file.write(f'const char word[] = "it is {word}"; int PyInit_n;')
+
+    def begin(step):
+        if os.environ["WHO"] == "rival" and os.environ["STEP"] == step:
+            write("half")
+            meet("half-written")
 
     class own(build_ext):
         def run(self):
+            begin("build_ext")
             if os.environ["WHO"] == "rival":
-                write("half")
-                meet("half-written")
-                os.unlink("c/made.c")
+                os.unlink(made)
                 meet("removed")
-            if not os.path.exists("c/made.c"):
+            if not os.path.exists(made):
                 write("whole")
             super().run()
             if os.environ["WHO"] == "reader":
                 meet("compiled")
             if "REMOVES" in os.environ:
-                os.unlink("c/made.c")
+                os.unlink(made)
                 meet("gone")
 
-    def write(word):
-        with open("c/made.c", "w") as file:
-            file.write(f'const char word[] = "it is {word}"; int PyInit_n;')
-
-    setup(name="n", version="1", ext_modules=[Extension("n", ["c/made.c"])],
+    begin("setup.py")
+    source = made if made.endswith(".c") else "c/n.c"
+    setup(name="n", version="1", ext_modules=[Extension("n", [source])],
           cmdclass={"build_ext": own})
     """
 )
 
 
-@pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
-def test_removed_when_the_reader_ends(
-    project, plugged, start, meeting, telling, tmp_path
-):
+# In setup.py it is not known to the reader while that compiles.
+@pytest.fixture(
+    params=[
+        ("c/made.c", "build_ext"),
+        ("c/made.h", "build_ext"),
+        ("c/made.c", "setup.py"),
+    ],
+    ids=" in ".join,
+)
+def half_compiled(request, project, plugged, start, meeting):
+    """A rival that has removed what it had written half, and a reader of that half."""
+    if os.name == "nt":
+        pytest.skip("for Unix compilers")
+    include = '#include "made.h"\n'
+    source = project({**FILES, "setup.py": COMPILED, "c/n.c": include})
+
+    def begin_both(of_rival, of_reader):
+        made = dict(zip(("MADE", "STEP"), request.param))
+        rival = start(plugged, source, "wheel", "rival", {**made, **of_rival})
+        assert meeting.arrival() == "half-written"
+        reader = start(plugged, source, "wheel", "reader", {**made, **of_reader})
+        assert meeting.arrival() == "compiled"
+        meeting.let_go("half-written")
+        assert meeting.arrival() == "removed"
+        return rival, reader
+
+    return begin_both
+
+
+def is_whole(rival, reader, directory):
+    """Whether the reader was done once more, and has compiled all of it."""
+    rival.finish(60)
+    output = reader.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert AGAIN in output
+    (wheel,) = directory.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
+        return b"it is whole" in archive.read(name)
+
+
+def test_removed_when_the_reader_ends(half_compiled, meeting, telling, tmp_path):
     """What the compiler has read is not there then, and nothing else has changed."""
-    source = project({**FILES, "setup.py": COMPILED, "c/made.c": ""})
-    rival = start(plugged, source, "wheel", "rival")
-    assert meeting.arrival() == "half-written"
-    reader = start(plugged, source, "wheel", "reader", telling)
-    assert meeting.arrival() == "compiled"
-    meeting.let_go("half-written")
-    assert meeting.arrival() == "removed"
+    both = half_compiled({}, telling)
     meeting.let_go("compiled")
     assert meeting.arrival() == "waits"
     meeting.let_go("waits")
     meeting.let_go("removed")
-    rival.finish(60)
-    output = reader.finish(60)
-    assert (rival.status, reader.status) == (0, 0), output
-    assert AGAIN in output
-    assert b"it is whole" in compiled(tmp_path / "reader")
+    assert is_whole(*both, tmp_path / "reader")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
-def test_removed_for_good(project, plugged, start, meeting, tmp_path):
+def test_removed_for_good(half_compiled, meeting, tmp_path):
     """What the compiler has read cannot be compared any more."""
-    source = project({**FILES, "setup.py": COMPILED, "c/README": ""})
-    removes = {"REMOVES": "1"}
-    rival = start(plugged, source, "wheel", "rival", removes)
-    assert meeting.arrival() == "half-written"
-    reader = start(plugged, source, "wheel", "reader")
-    assert meeting.arrival() == "compiled"
-    meeting.let_go("half-written")
-    assert meeting.arrival() == "removed"
+    both = half_compiled({"REMOVES": "1"}, {})
     meeting.let_go("removed")
     assert meeting.arrival() == "gone"
     meeting.let_go("gone")
     meeting.let_go("compiled")
-    rival.finish(60)
-    output = reader.finish(60)
-    assert (rival.status, reader.status) == (0, 0), output
-    assert AGAIN in output
-    assert b"it is whole" in compiled(tmp_path / "reader")
-
-
-def compiled(directory):
-    """Return the contents of the wheel's extension module."""
-    (wheel,) = directory.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
-        return archive.read(name)
+    assert is_whole(*both, tmp_path / "reader")

@@ -100,6 +100,7 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
         changed = _changed(directory, others, set(), names=True)
         if changed:
             _wait(directory, others, waiting)
+            # The file rather than its directory, which it is in again by now.
             changed = _changed(directory, others, set()) or changed
         return min(changed, default=None)
 
@@ -165,11 +166,12 @@ def among(
         sources.products(dist), {*copied, *copies.compiled(dist)}
     )
     places = {os.path.dirname(source) for source in copied}
+    by_compilers = presence.sources.keys() | presence.compiled.keys()
     if not (
         _changed(directory, others, private)
         or any(_has_changed(place, others) for place in places)
         # A file that is written anew is not there for a moment.
-        or not all(map(os.path.lexists, {**presence.sources, **presence.compiled}))
+        or not all(map(os.path.lexists, by_compilers))
     ):
         return None
     was_killed = _wait(directory, others, waiting)
@@ -183,7 +185,7 @@ def among(
             return path
     outputs = copies.outputs(dist, tree)
     made = {path for path, of_it in copied.items() if outputs.issuperset(of_it)}
-    return _missing((copied.keys() | presence.sources.keys()) - made, others)
+    return _missing((copied.keys() | by_compilers) - made, others)
 
 
 def _is_right(

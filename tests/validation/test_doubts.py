@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from setuptools_isolated_build._locks.beside import Others
 from setuptools_isolated_build._locks.records import Line
@@ -16,6 +18,10 @@ class Presence:
     def __init__(self, *, known_at=None, waits_at=None):
         self.known_at, self.waits_at = known_at, waits_at
         self.looks = 0
+        self.began = 0
+
+    def stop(self):
+        return Others([Line.of(1, "own", set())])
 
     def others(self):
         self.looks += 1
@@ -38,3 +44,16 @@ def test_who_comes_later(later, has_company, monkeypatch):
     presence = Presence(**later)
     assert doubts._has_company(presence) == has_company
     assert presence.looks >= 4
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_what_failed_alone(is_gone, tmp_path):
+    """A name that has gone meanwhile is of the one that stands at the gate."""
+    (tmp_path / "made.py").touch()
+    (tmp_path / "made.py").unlink()
+    presence = Presence(waits_at=2)
+    presence.began = os.stat(tmp_path).st_ctime_ns
+    if not is_gone:
+        presence.began += 10_000_000_000
+    found = doubts.after_failure(str(tmp_path), presence, None)
+    assert found == (os.path.realpath(tmp_path) if is_gone else None)
