@@ -120,6 +120,25 @@ def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
     assert repeated_files(output, tmp_path / "project") == ["p/made.py"]
 
 
+def test_a_link_to_nothing(begin, meeting, tmp_path):
+    """Nothing has changed about it: no reason to wait, or to build once more."""
+    link = tmp_path / "project" / "p" / "link"
+    link.symlink_to("nothing")
+    harness.let_age(link.parent)
+    first = begin("first", "not", "")
+    assert meeting.arrival() == "copied"
+    second = begin("second", "not", "")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    output = first.finish(60)
+    assert first.status == 0, output
+    assert AGAIN not in output
+    meeting.let_go("copied")
+    output = second.finish(60)
+    assert second.status == 0, output
+    assert AGAIN not in output
+
+
 ALONE = """
 import os, sys
 from setuptools_isolated_build._locks import neighbours, places

@@ -81,7 +81,19 @@ def _is_changed(entry: os.DirEntry[str], moment: int) -> bool:
     try:
         return not entry.is_dir() and last_change(entry.stat()) >= moment
     except OSError:
-        return True  # it is gone
+        # It is gone, or a link to what is not there.
+        return not entry.is_symlink() or _may_have_led(entry.path, moment)
+
+
+def _may_have_led(link: str, moment: int) -> bool:
+    """Whether the *link* to nothing may have led to something since then."""
+    place = os.path.dirname(os.path.realpath(link))
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    try:
+        return changed(place, moment) or last_change(os.lstat(link)) >= moment
+    except OSError:
+        return True
 
 
 def _directories(

@@ -78,6 +78,36 @@ def test_a_name_is_gone(tree):
     assert list(changes.since(str(tree), later, set(), names=True)) == []
 
 
+@pytest.mark.parametrize("target", ["p/none", "none/none", "circle"])
+def test_a_link_to_nothing(tree, target):
+    """Many projects have one. Somebody may have removed what it leads to."""
+    link = tree / "links" / "circle"
+    link.parent.mkdir()
+    link.symlink_to(link if target == "circle" else tree / target)
+    made = link.lstat().st_ctime_ns
+    assert "circle" in names(tree, made)
+    later = made + SECOND * 10
+    assert names(tree, later) == []
+    place = {"p/none": tree / "p", "none/none": tree, "circle": link.parent}[target]
+    os.utime(place, ns=(later, later))
+    assert names(tree, later) == ["circle"]
+
+
+def test_a_file_that_goes_meanwhile(tree, monkeypatch):
+    """After its directory was read: nobody knows what was in it."""
+    later = (tree / "p" / "old.py").stat().st_ctime_ns + SECOND * 10
+    read = os.scandir
+
+    def read_and_remove(directory):
+        entries = list(read(directory))
+        (tree / "p" / "old.py").unlink(missing_ok=True)
+        return entries
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "scandir", read_and_remove)
+        assert names(tree / "p", later) == ["old.py"]
+
+
 def test_a_time_that_was_set_back(tree):
     """The system's own time cannot be set."""
     moment = (tree / "p" / "old.py").stat().st_ctime_ns
