@@ -467,6 +467,56 @@ def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
 
 
 # The rival writes half of it, then begins anew; the reader is done by then.
+LINKING = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os
+    from setuptools import setup
+    from setuptools.command.build_py import build_py
+
+    if "_SETUPTOOLS_ISOLATED_BUILD_ALONE" in os.environ:  # once more
+        meet = print
+    who = os.environ["WHO"]
+
+    class own(build_py):
+        def run(self):
+            os.symlink("../of-" + who, "p/new")
+            os.replace("p/new", "p/d")
+            super().run()
+
+        def copy_file(self, source, *args, **kwargs):
+            copied = super().copy_file(source, *args, **kwargs)
+            if source.endswith("1.txt"):
+                meet(who)
+            return copied
+
+    setup(name="n", version="1", packages=["p"],
+          package_data={"p": ["d/1.txt", "d/2.txt"]}, cmdclass={"build_py": own})
+    """
+)
+
+
+def test_a_link_that_leads_elsewhere(project, plugged, start, meeting, tmp_path):
+    """None of the files has changed: one was read before, the other one after it."""
+    texts = {
+        f"of-{who}/{number}.txt": who for who in ("one", "two") for number in (1, 2)
+    }
+    source = project({**FILES, "setup.py": LINKING, **texts})
+    one = start(plugged, source, "wheel", "one")
+    assert meeting.arrival() == "one"
+    two = start(plugged, source, "wheel", "two")
+    assert meeting.arrival() == "two"
+    meeting.let_go("two")
+    meeting.let_go("one")
+    output = one.finish(60)
+    two.finish(60)
+    assert (one.status, two.status) == (0, 0), output
+    for who in ("one", "two"):
+        (wheel,) = (tmp_path / who).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            found = [archive.read(f"p/d/{number}.txt").decode() for number in (1, 2)]
+        assert found == [who, who]
+
+
 COMPILED = harness.Meeting.CODE + textwrap.dedent(
     """
     import os

@@ -50,8 +50,13 @@ def last_change(found: os.stat_result) -> int:
 
 
 def changed(path: str, moment: int) -> bool:
-    """Whether *path* may have changed since *moment* (nanoseconds), or is gone."""
+    """Whether *path* may have changed since *moment* (nanoseconds), or is gone.
+
+    A link changes when it leads elsewhere, too.
+    """
     try:
+        if os.path.islink(path) and last_change(os.lstat(path)) >= moment:
+            return True
         return last_change(os.stat(path)) >= moment
     except OSError:
         return True
@@ -61,6 +66,8 @@ def since(
     directory: str, moment: int, private: set[str], *, names: bool = False
 ) -> Iterator[str]:
     """Find the files below *directory* that may have changed since *moment*.
+
+    Of each the real path; of a link that may lead elsewhere by now, its own.
 
     Args:
         directory: the source tree, as a real path.
@@ -73,16 +80,24 @@ def since(
     for current, entries in _directories(directory, private):
         if names and changed(current, moment):
             yield current
-        yield from (entry.path for entry in entries if _is_changed(entry, moment))
+        for entry in entries:
+            path = _changed_at(entry, moment)
+            if path is not None:
+                yield path
 
 
-def _is_changed(entry: os.DirEntry[str], moment: int) -> bool:
-    """Whether *entry* is a file that may have changed since then."""
+def _changed_at(entry: os.DirEntry[str], moment: int) -> str | None:
+    """Return the path of what may have changed since then; None if nothing has."""
+    is_link = entry.is_symlink()
     try:
-        return not entry.is_dir() and last_change(entry.stat()) >= moment
+        if is_link and last_change(os.lstat(entry.path)) >= moment:
+            return entry.path  # what it leads to may be older
+        if entry.is_dir() or last_change(entry.stat()) < moment:
+            return None
     except OSError:
         # It is gone, or a link to what is not there.
-        return not entry.is_symlink() or _may_have_led(entry.path, moment)
+        return None if is_link and not _may_have_led(entry.path, moment) else entry.path
+    return real_path(entry.path, is_link=is_link)
 
 
 def _may_have_led(link: str, moment: int) -> bool:
@@ -90,10 +105,7 @@ def _may_have_led(link: str, moment: int) -> bool:
     place = os.path.dirname(os.path.realpath(link))
     while not os.path.exists(place):
         place = os.path.dirname(place)
-    try:
-        return changed(place, moment) or last_change(os.lstat(link)) >= moment
-    except OSError:
-        return True
+    return changed(place, moment)
 
 
 def _directories(

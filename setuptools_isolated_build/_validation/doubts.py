@@ -181,7 +181,8 @@ def among(
     changed -= copies.in_tree_outputs(dist) - copied.keys()
     is_compiled = bool(dist.has_ext_modules() or dist.has_c_libraries())
     for path in sorted(changed):
-        if not _is_right(path, copied.get(path, []), presence, is_compiled=is_compiled):
+        its_copies = copied.get(os.path.realpath(path), [])
+        if not _is_right(path, its_copies, presence, is_compiled=is_compiled):
             return path
     outputs = copies.outputs(dist, tree)
     made = {path for path, of_it in copied.items() if outputs.issuperset(of_it)}
@@ -221,8 +222,7 @@ def _changed(
     from setuptools_isolated_build._validation import changes
 
     tree, private = os.path.realpath(directory), others.private | private
-    found = changes.since(tree, others.began or 0, private, names=names)
-    return {os.path.realpath(path) for path in found}
+    return set(changes.since(tree, others.began or 0, private, names=names))
 
 
 def _without_sources(private: set[str], sources: set[str]) -> set[str]:

@@ -57,8 +57,9 @@ def names(tree, moment, private=()):
 
 def test_what_is_read(tree):
     """All but what nobody reads, through links too."""
-    assert names(tree, 0, [tree / "out"]) == ["linked.py", "old.py"]
-    assert names(tree, 0) == ["linked.py", "old.py", "x.whl"]
+    links = ["circle", "link"]
+    assert names(tree, 0, [tree / "out"]) == [*links, "linked.py", "old.py"]
+    assert names(tree, 0) == [*links, "linked.py", "old.py", "x.whl"]
 
 
 def test_nothing_has_changed(tree):
@@ -66,6 +67,23 @@ def test_nothing_has_changed(tree):
     assert names(tree, later) == []
     os.utime(tree / "p" / "old.py", ns=(later, later))
     assert names(tree, later) == ["old.py"]
+
+
+def test_a_link_that_leads_elsewhere(tree):
+    """What it leads to is as old as what it has led to."""
+    old = tree / "p" / "old.py"
+    link = tree / "p" / "link.py"
+    link.symlink_to(old)
+    made = link.lstat().st_ctime_ns
+    os.utime(link, ns=(0, 0), follow_symlinks=False)
+    assert str(link) in changes.since(str(tree), made, set())
+    assert changes.changed(str(link), made)
+    later = made + SECOND * 10
+    assert names(tree, later) == []
+    assert not changes.changed(str(link), later)
+    os.utime(old, ns=(later, later))
+    assert list(changes.since(str(tree), later, set())) == [str(old)] * 2
+    assert changes.changed(str(link), later)
 
 
 def test_a_name_is_gone(tree):
