@@ -133,8 +133,9 @@ class Cache(NamedTuple):
         paths = (f"./{path}" if path[0] == "-" else path for path in found.states)
         line = found.listed.removesuffix("\n")
         line = "-" if "\n" in line or not line else line  # which no list is
-        variables = f"list={shlex.quote(line)}\nset -- {shlex.join(paths)}\n"
-        _write(marker + guard.FILES, variables)
+        inodes = " -o ".join({f"-inum {now.inode}" for now in found.states.values()})
+        variables = f"list={shlex.quote(line)}\ninodes='{inodes}'\n"
+        _write(marker + guard.FILES, f"{variables}set -- {shlex.join(paths)}\n")
         _write(marker + guard.STATES, json.dumps([obj, since, found.states]))
         _write(marker + ".key", found.key)
         ccache.be_exact(env, stated)

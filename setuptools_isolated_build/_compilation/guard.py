@@ -5,9 +5,10 @@ reads it again. If it was changed in between, or another file was found, the obj
 the new text would be found by whoever compiles the old one next. ccache runs `SHELL` in
 front of the compiler, and stores nothing if that fails. It asks ``cmp`` whether both
 have read the same files, unless there is one line of them, which it compares itself;
-and ``find`` whether one of these has changed. That costs little; only if so, or if they
-cannot tell, this script looks closer: a file that has got a further hard link has
-changed too, by its times.
+and ``find`` whether one of these has changed, or is another file by now, since a link
+on its path leads elsewhere. That costs little; only if so, or if they cannot tell, this
+script looks closer: a file that has got a further hard link has changed too, by its
+times.
 
 The compiler's list of what it has read is emptied: ccache knows of all that by
 `inputs`, and would compare some 250 headers at each hit.
@@ -24,7 +25,7 @@ from typing import NamedTuple
 
 # The path of a file that is older than all changes that count; and with a suffix:
 MARKER = "_SETUPTOOLS_ISOLATED_BUILD_MARKER"
-FILES = ".files"  # for the shell: what is read, and a list of one line
+FILES = ".files"  # for the shell: what is read, its inodes, and a list of one line
 STATES = ".states"  # for this script: the object, and what was read
 LISTED = ".d"  # the compiler's list of what it has read
 EXPECTED = ".expected"  # its preprocessor's
@@ -39,7 +40,9 @@ SHELL = """\
     [ "$line" = "$list" ] ||
 cmp -s "${marker}{listed}" "${marker}{expected}" && {{
     echo -: > "${marker}{listed}"
-    changed=$(find -L "$@" -prune -cnewer "${marker}" 2>&1) && [ -z "$changed" ] && exit
+    changed=$(
+        find -L "$@" -prune "(" -cnewer "${marker}" -o ! "(" $inodes ")" ")" 2>&1
+    ) && [ -z "$changed" ] && exit
 }}
 exec {python} "${marker}"
 """

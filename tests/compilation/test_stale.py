@@ -302,6 +302,28 @@ def test_another_header_is_found_meanwhile(
     assert hits() == 0
 
 
+@pytest.mark.parametrize("compiler", BOTH)
+@pytest.mark.parametrize(
+    ("meanwhile", "afterwards"),
+    [("ln -sfn two a", "ln -sfn one a"), ("mv a one; mv two a", "mv a two; mv one a")],
+)
+def test_other_files_are_there_meanwhile(
+    meanwhile, afterwards, compiler, tree, compiled, hits, monkeypatch
+):
+    """Of the same names, and as old as those that have been there before."""
+    headers = {f"{place}/h.h": text for place, text in (("one", ONE), ("two", TWO))}
+    tree({"src/m.c": SEARCHED.format("h.h"), **headers})
+    os.symlink("one", "a") if "ln" in meanwhile else os.replace("one", "a")
+    tree({"prefix": f'#!/bin/sh\n{meanwhile}\nexec "$@"\n'})
+    monkeypatch.setenv("CCACHE_PREFIX", os.path.abspath("prefix"))
+    compiled(compiler, "src/m.c", "-Ia")
+    monkeypatch.delenv("CCACHE_PREFIX")
+    subprocess.run(afterwards, shell=True, check=True)
+    found, expected = compiled(compiler, "src/m.c", "-Ia")
+    assert found == expected
+    assert hits() == 0
+
+
 def test_what_is_written_beside_the_object(tree, compiled, tmp_path):
     """Cold and warm: the compiler's own list, coverage notes, debug information."""
     tree({"src/m.c": "int f(void) { return 1; }\n"})
