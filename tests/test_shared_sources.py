@@ -467,7 +467,7 @@ def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
 
 
 # The rival writes half of it, then begins anew; the reader is done by then.
-LINKING = harness.Meeting.CODE + textwrap.dedent(
+LEADING = harness.Meeting.CODE + textwrap.dedent(
     """
     import os
     from setuptools import setup
@@ -477,10 +477,23 @@ LINKING = harness.Meeting.CODE + textwrap.dedent(
         meet = print
     who = os.environ["WHO"]
 
-    class own(build_py):
-        def run(self):
+    def owner(directory):
+        with open(directory + "/1.txt") as file:
+            return file.read()
+
+    def put():
+        if os.environ["HOW"] == "link":
             os.symlink("../of-" + who, "p/new")
             os.replace("p/new", "p/d")
+        elif not os.path.exists("p/d"):
+            os.replace("of-" + who, "p/d")
+        elif owner("p/d") != who:
+            os.replace("p/d", "of-" + owner("p/d"))
+            os.replace("of-" + who, "p/d")
+
+    class own(build_py):
+        def run(self):
+            put()
             super().run()
 
         def copy_file(self, source, *args, **kwargs):
@@ -495,15 +508,16 @@ LINKING = harness.Meeting.CODE + textwrap.dedent(
 )
 
 
-def test_a_link_that_leads_elsewhere(project, plugged, start, meeting, tmp_path):
+@pytest.mark.parametrize("how", ["link", "move"])
+def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_path):
     """None of the files has changed: one was read before, the other one after it."""
     texts = {
         f"of-{who}/{number}.txt": who for who in ("one", "two") for number in (1, 2)
     }
-    source = project({**FILES, "setup.py": LINKING, **texts})
-    one = start(plugged, source, "wheel", "one")
+    source = project({**FILES, "setup.py": LEADING, **texts})
+    one = start(plugged, source, "wheel", "one", {"HOW": how})
     assert meeting.arrival() == "one"
-    two = start(plugged, source, "wheel", "two")
+    two = start(plugged, source, "wheel", "two", {"HOW": how})
     assert meeting.arrival() == "two"
     meeting.let_go("two")
     meeting.let_go("one")

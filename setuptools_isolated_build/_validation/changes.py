@@ -67,7 +67,8 @@ def since(
 ) -> Iterator[str]:
     """Find the files below *directory* that may have changed since *moment*.
 
-    Of each the real path; of a link that may lead elsewhere by now, its own.
+    Of each the real path; of a link that may lead elsewhere by now, its own. And
+    directories that were moved: what is in them need not be new.
 
     Args:
         directory: the source tree, as a real path.
@@ -78,12 +79,25 @@ def since(
             file that is written anew is not there for a moment.
     """
     for current, entries in _directories(directory, private):
-        if names and changed(current, moment):
+        if (changed if names else _was_moved)(current, moment):
             yield current
         for entry in entries:
             path = _changed_at(entry, moment)
             if path is not None:
                 yield path
+
+
+def _was_moved(directory: str, moment: int) -> bool:
+    """Whether the *directory* may have come from elsewhere, with all that is in it.
+
+    Nothing in it needs to be new then. Where a name has come or gone since, both of its
+    times are the same, and it is not known.
+    """
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return True
+    return found.st_ctime_ns > found.st_mtime_ns and last_change(found) >= moment
 
 
 def _changed_at(entry: os.DirEntry[str], moment: int) -> str | None:

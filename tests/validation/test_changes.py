@@ -7,6 +7,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import harness
 import pytest
 from setuptools_isolated_build._validation import changes
 
@@ -84,6 +85,18 @@ def test_a_link_that_leads_elsewhere(tree):
     os.utime(old, ns=(later, later))
     assert list(changes.since(str(tree), later, set())) == [str(old)] * 2
     assert changes.changed(str(link), later)
+
+
+def test_a_directory_that_was_moved(tree):
+    """What is in it is as old as what was there before."""
+    place = tree.parent / "elsewhere"
+    harness.let_age(place)
+    place.replace(tree / "q")
+    moved = (tree / "q").stat().st_ctime_ns
+    assert str(tree / "q") in changes.since(str(tree), moved, set())
+    assert names(tree, moved + SECOND * 10) == []
+    (tree / "q" / "new").mkdir()
+    assert str(tree / "q") not in changes.since(str(tree), moved, set())
 
 
 def test_a_name_is_gone(tree):
