@@ -481,10 +481,15 @@ LEADING = harness.Meeting.CODE + textwrap.dedent(
         with open(directory + "/1.txt") as file:
             return file.read()
 
+    def lead(link, elsewhere):
+        os.symlink(elsewhere, "p/new")
+        os.replace("p/new", link)
+
     def put():
         if os.environ["HOW"] == "link":
-            os.symlink("../of-" + who, "p/new")
-            os.replace("p/new", "p/d")
+            lead("p/d", "../of-" + who)
+        elif os.environ["HOW"] == "anew":
+            lead("p/1.txt", "../of-one/1.txt")
         elif not os.path.exists("p/d"):
             os.replace("of-" + who, "p/d")
         elif owner("p/d") != who:
@@ -503,7 +508,8 @@ LEADING = harness.Meeting.CODE + textwrap.dedent(
             return copied
 
     setup(name="n", version="1", packages=["p"],
-          package_data={"p": ["d/1.txt", "d/2.txt"]}, cmdclass={"build_py": own})
+          package_data={"p": ["1.txt", "d/1.txt", "d/2.txt"]},
+          cmdclass={"build_py": own})
     """
 )
 
@@ -529,6 +535,25 @@ def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_
         with zipfile.ZipFile(wheel) as archive:
             found = [archive.read(f"p/d/{number}.txt").decode() for number in (1, 2)]
         assert found == [who, who]
+
+
+def test_a_link_that_is_made_anew(project, plugged, start, meeting, tmp_path):
+    """It leads to the same file: a copy of this is right."""
+    source = project({**FILES, "setup.py": LEADING, "of-one/1.txt": "one"})
+    one = start(plugged, source, "wheel", "one", {"HOW": "anew"})
+    assert meeting.arrival() == "one"
+    two = start(plugged, source, "wheel", "two", {"HOW": "anew"})
+    assert meeting.arrival() == "two"
+    meeting.let_go("one")
+    meeting.let_go("two")
+    for run in (one, two):
+        output = run.finish(60)
+        assert run.status == 0, output
+        assert AGAIN not in output
+    for who in ("one", "two"):
+        (wheel,) = (tmp_path / who).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            assert archive.read("p/1.txt") == b"one"
 
 
 COMPILED = harness.Meeting.CODE + textwrap.dedent(
