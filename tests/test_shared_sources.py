@@ -490,6 +490,11 @@ LEADING = harness.Meeting.CODE + textwrap.dedent(
             lead("p/d", "../of-" + who)
         elif os.environ["HOW"] == "anew":
             lead("p/1.txt", "../of-one/1.txt")
+        elif os.environ["HOW"] == "mode":
+            if who == "two":
+                os.chmod("p/1.txt", 0o600)
+                meet("half-made")
+                os.chmod("p/1.txt", 0o755)
         elif not os.path.exists("p/d"):
             os.replace("of-" + who, "p/d")
         elif owner("p/d") != who:
@@ -535,6 +540,27 @@ def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_
         with zipfile.ZipFile(wheel) as archive:
             found = [archive.read(f"p/d/{number}.txt").decode() for number in (1, 2)]
         assert found == [who, who]
+
+
+def test_a_mode_that_is_yet_to_be_set(project, plugged, start, meeting, tmp_path):
+    """The file is whole by then: of a tool, say, that was downloaded."""
+    source = project({**FILES, "setup.py": LEADING, "p/1.txt": "one"})
+    two = start(plugged, source, "wheel", "two", {"HOW": "mode"})
+    assert meeting.arrival() == "half-made"
+    one = start(plugged, source, "wheel", "one", {"HOW": "mode"})
+    assert meeting.arrival() == "one"
+    meeting.let_go("half-made")
+    assert meeting.arrival() == "two"
+    meeting.let_go("two")
+    meeting.let_go("one")
+    output = one.finish(60)
+    two.finish(60)
+    assert (one.status, two.status) == (0, 0), output
+    assert repeated_files(output, source) == ["p/1.txt"]
+    for who in ("one", "two"):
+        (wheel,) = (tmp_path / who).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            assert archive.getinfo("p/1.txt").external_attr >> 16 == 0o100755
 
 
 def test_a_link_that_is_made_anew(project, plugged, start, meeting, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._trees.tree import BuildTree
 
 __all__ = [
+    "are_alike",
     "are_equal",
     "by_source",
     "compiled",
@@ -26,6 +28,9 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20  # bytes
+# What copying keeps. The owner of a copy may write to it, and others by their umask.
+_MODE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+_MODE |= stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
 def copies(dist: Distribution, tree: BuildTree | None) -> Iterator[tuple[str, str]]:
@@ -110,6 +115,19 @@ def in_tree_outputs(dist: Distribution) -> set[str]:
         path = os.path.join(source_dir(dist), directory, filename)
         found.add(os.path.realpath(path))
     return found
+
+
+def are_alike(copy: str, source: str) -> bool:
+    """Whether both are equal, and may be read and run by the same.
+
+    A file that is written may be whole before its mode is set. Of modules setuptools
+    copies no mode; one that may be run is taken for another file then.
+    """
+    try:
+        modes = {os.stat(path).st_mode & _MODE for path in (copy, source)}
+    except OSError:
+        return False
+    return len(modes) == 1 and are_equal(copy, source)
 
 
 def are_equal(copy: str, source: str) -> bool:

@@ -199,7 +199,7 @@ def _is_right(
         return False
     if not changes.changed(path, presence.began):
         return True  # it was like that before this build
-    if its_copies and not all(copies.are_equal(copy, path) for copy in its_copies):
+    if its_copies and not all(copies.are_alike(copy, path) for copy in its_copies):
         return False
     if not is_compiled:
         return bool(its_copies)
