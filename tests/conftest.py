@@ -301,7 +301,7 @@ def start(
         who: str,
         variables: Mapping[str, str] | None = None,
     ) -> harness.Run:
-        (tmp_path / who).mkdir()  # frontends make it for metadata
+        (tmp_path / who).mkdir(exist_ok=True)  # frontends make it for metadata
         command = environment.command(frontend, source, tmp_path / who)
         variables = {**meeting.variables, "WHO": who, **(variables or {})}
         runs.append(environment.start(command, source, variables))

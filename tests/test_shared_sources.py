@@ -139,6 +139,24 @@ def test_a_link_to_nothing(begin, meeting, tmp_path):
     assert AGAIN not in output
 
 
+@pytest.mark.parametrize("results", [".", "p"])
+def test_results_among_the_sources(results, begin, meeting, tmp_path):
+    """What a rival writes there is not only its result."""
+    (tmp_path / "rival").symlink_to(tmp_path / "project" / results)
+    rival = begin("rival", "slowly", "build_py")
+    assert meeting.arrival() == "half-written"
+    reader = begin("reader", "not", "build_py")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    meeting.let_go("half-written")
+    assert meeting.arrival() == "copied"
+    meeting.let_go("copied")
+    rival.finish(60)
+    output = reader.finish(60)
+    assert (rival.status, reader.status) == (0, 0), output
+    assert made(tmp_path / "reader") == WHOLE
+
+
 ALONE = """
 import os, sys
 from setuptools_isolated_build._locks import neighbours, places

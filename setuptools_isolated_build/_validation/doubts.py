@@ -97,7 +97,7 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
             presence.stop().close()
             return written  # of a build that has come to the gate
     with closing(presence.stop()) as others:
-        changed = _changed(directory, others, set(), names=True)
+        changed = set(changes.since(tree, others.began or 0, set(), names=True))
         if changed:
             _wait(directory, others, waiting)
             # The file rather than its directory, which it is in again by now.
@@ -162,8 +162,10 @@ def among(
 
     directory = source_dir(dist)
     copied = copies.by_source(dist, tree)
+    # Results may be put anywhere (``uv build -o .``).
+    top = os.path.join(os.path.realpath(directory), "setup.py")
     private = _without_sources(
-        sources.products(dist), {*copied, *copies.compiled(dist)}
+        sources.products(dist) | others.private, {*copied, *copies.compiled(dist), top}
     )
     places = {os.path.dirname(source) for source in copied}
     by_compilers = presence.sources.keys() | presence.compiled.keys()
@@ -216,13 +218,11 @@ def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
     return beside.wait(directory, others.opened, waiting.timeout, waiting.warn)
 
 
-def _changed(
-    directory: str, others: Others, private: set[str], *, names: bool = False
-) -> set[str]:
+def _changed(directory: str, others: Others, private: set[str]) -> set[str]:
     from setuptools_isolated_build._validation import changes
 
-    tree, private = os.path.realpath(directory), others.private | private
-    return set(changes.since(tree, others.began or 0, private, names=names))
+    tree = os.path.realpath(directory)
+    return set(changes.since(tree, others.began or 0, private))
 
 
 def _without_sources(private: set[str], sources: set[str]) -> set[str]:
@@ -237,8 +237,7 @@ def _without_sources(private: set[str], sources: set[str]) -> set[str]:
 def _has_changed(directory: str, others: Others) -> bool:
     from setuptools_isolated_build._validation import changes
 
-    is_one = os.path.isdir(directory)
-    return is_one and changes.changed(directory, others.began or 0)
+    return os.path.isdir(directory) and changes.changed(directory, others.began or 0)
 
 
 def _missing(read: set[str], others: Others) -> str | None:
