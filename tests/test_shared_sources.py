@@ -99,10 +99,11 @@ def begin(start, plugged, project):
     return begin_one
 
 
-@pytest.mark.parametrize("frontend", ["wheel", "setup.py"])
-@pytest.mark.parametrize("step", ["setup.py", "build_py", "egg_info"])
-def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
-    """A rival that is in the middle of writing before, while and after it is read."""
+def read_half(begin, meeting, step="build_py", frontend="wheel"):
+    """Let a rival be in the middle of writing before, while and after a reader reads.
+
+    Returns what the reader has said.
+    """
     rival = begin("rival", "slowly", step)
     assert meeting.arrival() == "half-written"
     reader = begin("reader", "not", step, frontend)
@@ -114,10 +115,25 @@ def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
     rival.finish(60)
     output = reader.finish(60)
     assert (rival.status, reader.status) == (0, 0), output
+    return output
+
+
+@pytest.mark.parametrize("frontend", ["wheel", "setup.py"])
+@pytest.mark.parametrize("step", ["setup.py", "build_py", "egg_info"])
+def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
+    output = read_half(begin, meeting, step, frontend)
     assert made(tmp_path / "rival") == WHOLE
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN in output
     assert repeated_files(output, tmp_path / "project") == ["p/made.py"]
+
+
+@pytest.mark.parametrize("results", [".", "p"])
+def test_results_among_the_sources(results, begin, meeting, tmp_path):
+    """What a rival writes there is not only its result."""
+    (tmp_path / "rival").symlink_to(tmp_path / "project" / results)
+    read_half(begin, meeting)
+    assert made(tmp_path / "reader") == WHOLE
 
 
 def test_a_link_to_nothing(begin, meeting, tmp_path):
@@ -137,24 +153,6 @@ def test_a_link_to_nothing(begin, meeting, tmp_path):
     output = second.finish(60)
     assert second.status == 0, output
     assert AGAIN not in output
-
-
-@pytest.mark.parametrize("results", [".", "p"])
-def test_results_among_the_sources(results, begin, meeting, tmp_path):
-    """What a rival writes there is not only its result."""
-    (tmp_path / "rival").symlink_to(tmp_path / "project" / results)
-    rival = begin("rival", "slowly", "build_py")
-    assert meeting.arrival() == "half-written"
-    reader = begin("reader", "not", "build_py")
-    assert meeting.arrival() == "copied"
-    meeting.let_go("copied")
-    meeting.let_go("half-written")
-    assert meeting.arrival() == "copied"
-    meeting.let_go("copied")
-    rival.finish(60)
-    output = reader.finish(60)
-    assert (rival.status, reader.status) == (0, 0), output
-    assert made(tmp_path / "reader") == WHOLE
 
 
 ALONE = """
@@ -537,6 +535,14 @@ LEADING = harness.Meeting.CODE + textwrap.dedent(
 )
 
 
+def archives(directory):
+    """Open the wheels of both builds; with each, whose it is."""
+    for who in ("one", "two"):
+        (wheel,) = (directory / who).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            yield who, archive
+
+
 @pytest.mark.parametrize("how", ["link", "move"])
 def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_path):
     """None of the files has changed: one was read before, the other one after it."""
@@ -553,10 +559,8 @@ def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_
     output = one.finish(60)
     two.finish(60)
     assert (one.status, two.status) == (0, 0), output
-    for who in ("one", "two"):
-        (wheel,) = (tmp_path / who).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            found = [archive.read(f"p/d/{number}.txt").decode() for number in (1, 2)]
+    for who, archive in archives(tmp_path):
+        found = [archive.read(f"p/d/{number}.txt").decode() for number in (1, 2)]
         assert found == [who, who]
 
 
@@ -575,10 +579,8 @@ def test_a_mode_that_is_yet_to_be_set(project, plugged, start, meeting, tmp_path
     two.finish(60)
     assert (one.status, two.status) == (0, 0), output
     assert repeated_files(output, source) == ["p/1.txt"]
-    for who in ("one", "two"):
-        (wheel,) = (tmp_path / who).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            assert archive.getinfo("p/1.txt").external_attr >> 16 == 0o100755
+    for _, archive in archives(tmp_path):
+        assert archive.getinfo("p/1.txt").external_attr >> 16 == 0o100755
 
 
 def test_a_link_that_is_made_anew(project, plugged, start, meeting, tmp_path):
@@ -594,10 +596,8 @@ def test_a_link_that_is_made_anew(project, plugged, start, meeting, tmp_path):
         output = run.finish(60)
         assert run.status == 0, output
         assert AGAIN not in output
-    for who in ("one", "two"):
-        (wheel,) = (tmp_path / who).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            assert archive.read("p/1.txt") == b"one"
+    for _, archive in archives(tmp_path):
+        assert archive.read("p/1.txt") == b"one"
 
 
 COMPILED = harness.Meeting.CODE + textwrap.dedent(
