@@ -133,8 +133,8 @@ class Cache(NamedTuple):
         paths = (f"./{path}" if path[0] == "-" else path for path in found.states)
         line = found.listed.removesuffix("\n")
         line = "-" if "\n" in line or not line else line  # which no list is
-        inodes = " -o ".join({f"-inum {now.inode}" for now in found.states.values()})
-        variables = f"list={shlex.quote(line)}\ninodes='{inodes}'\n"
+        before = guard.as_before(found.states.values(), since)
+        variables = f"list={shlex.quote(line)}\nbefore='{before}'\n"
         _write(marker + guard.FILES, f"{variables}set -- {shlex.join(paths)}\n")
         _write(marker + guard.STATES, json.dumps([obj, since, found.states]))
         _write(marker + ".key", found.key)
@@ -160,7 +160,7 @@ class Cache(NamedTuple):
                 listed=guard.LISTED,
                 expected=guard.EXPECTED,
                 files=guard.FILES,
-                states=guard.STATES,
+                stat=guard.STAT,
                 python=shlex.join([sys.executable, "-I", "-S", guard.__file__]),
             )
             staged = tempfile.mkdtemp(dir=self.directory)
@@ -203,11 +203,7 @@ def _remove(marker: str) -> None:
 
 
 def _make_newer(path: str, command: list[str]) -> int:
-    """Make the file *path*, newer than what the command names; return its time.
-
-    It bears a time that is a nanosecond before, so that what has changed at the same
-    time is newer, too.
-    """
+    """Make the file *path*, newer than what the command names; return its time."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     newest = max(map(_changed, command))
     for _ in range(_MOST_TICKS):
@@ -215,9 +211,7 @@ def _make_newer(path: str, command: list[str]) -> int:
             break
         time.sleep(_TICK)  # a source was generated in this very tick
         os.utime(path)
-    since = os.stat(path).st_ctime_ns
-    os.utime(path, ns=(since - 1, since - 1))
-    return since
+    return os.stat(path).st_ctime_ns
 
 
 def _changed(path: str) -> int:

@@ -5,7 +5,7 @@ reads it again. If it was changed in between, or another file was found, the obj
 the new text would be found by whoever compiles the old one next. ccache runs `SHELL` in
 front of the compiler, and stores nothing if that fails. It asks ``cmp`` whether both
 have read the same files, unless there is one line of them, which it compares itself;
-and ``find`` whether one of these has changed, or is another file by now, since a link
+and ``stat`` whether one of these has changed, or is another file by now, since a link
 on its path leads elsewhere. That costs little; only if so, or if they cannot tell, this
 script looks closer: a file that has got a further hard link has changed too, by its
 times.
@@ -21,11 +21,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-# The path of a file that is older than all changes that count; and with a suffix:
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A path; and with a suffix:
 MARKER = "_SETUPTOOLS_ISOLATED_BUILD_MARKER"
-FILES = ".files"  # for the shell: what is read, its inodes, and a list of one line
+FILES = ".files"  # for the shell: what is read, how it was, and a list of one line
 STATES = ".states"  # for this script: the object, and what was read
 LISTED = ".d"  # the compiler's list of what it has read
 EXPECTED = ".expected"  # its preprocessor's
@@ -40,28 +43,46 @@ SHELL = """\
     [ "$line" = "$list" ] ||
 cmp -s "${marker}{listed}" "${marker}{expected}" && {{
     echo -: > "${marker}{listed}"
-    changed=$(
-        find -L "$@" -prune "(" -cnewer "${marker}" -o ! "(" $inodes ")" ")" 2>&1
-    ) && [ -z "$changed" ] && exit
+    [ "$(LC_ALL=C stat -L {stat} "$@" 2>&1)" = "$before" ] && exit
 }}
 exec {python} "${marker}"
 """
 
 
+# An inode, and its ctime to the nanosecond: GNU's option, and BSD's.
+STAT = "-c '%i %.9Z'" if sys.platform == "linux" else "-f '%i %Fc'"
+_SECOND = 1_000_000_000
+
+
 class State(NamedTuple):
-    """A file, as far as its hard links are none of its state.
+    """A file.
 
     Attributes:
         inode: its number.
         size: in bytes.
         mtime: of its contents, in nanoseconds.
+        ctime: of all of it, its number of hard links too, in nanoseconds.
         digest: of its contents.
     """
 
     inode: int
     size: int
     mtime: int
+    ctime: int
     digest: str
+
+
+def as_before(states: Iterable[State], since: int) -> str:
+    """Return what `STAT` says of files that have not changed *since* (nanoseconds).
+
+    Returns:
+        What it says of no file, if one may have changed already.
+    """
+    known = list(states)
+    if any(state.ctime >= since for state in known):
+        return ""
+    lines = ((s.inode, *divmod(s.ctime, _SECOND)) for s in known)
+    return "\n".join(f"{inode} {ctime}.{rest:09}" for inode, ctime, rest in lines)
 
 
 def main(marker: str) -> int:
@@ -88,7 +109,7 @@ def has_read_the_same(marker: str) -> bool:
 
 
 def is_same(path: str, state: State, since: int) -> bool:
-    """Whether the file has been what it is now since then, in nanoseconds."""
+    """Whether the file has been what it is now since then, but for its hard links."""
     try:
         now = os.stat(path)
         return (

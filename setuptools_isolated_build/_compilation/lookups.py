@@ -160,4 +160,4 @@ def state(path: str, found: os.stat_result | None = None) -> guard.State:
             digest = guard.digest(path)
             if max(times) < time.time_ns() - _SETTLED:
                 _digests[stated] = digest
-    return guard.State(found.st_ino, found.st_size, found.st_mtime_ns, digest)
+    return guard.State(found.st_ino, found.st_size, *times, digest)

@@ -120,9 +120,8 @@ def test_what_has_changed(tmp_path):
     path = tmp_path / "x.h"
     path.write_text("1")
     found = os.stat(path)
-    state = guard.State(
-        found.st_ino, found.st_size, found.st_mtime_ns, guard.digest(path)
-    )
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    state = guard.State(found.st_ino, found.st_size, *times, guard.digest(path))
     since = found.st_mtime_ns + 1
     os.link(path, tmp_path / "other")
     assert guard.is_same(path, state, since)
