@@ -38,7 +38,8 @@ WRITING = harness.Meeting.CODE + textwrap.dedent(
 )
 SETUP = WRITING + textwrap.dedent(
     """
-    write("setup.py", "p/made.py")
+    MADE = "../p/made.py" if os.path.isdir("../p") else "p/made.py"
+    write("setup.py", MADE)
     from setuptools import setup
     from setuptools.command.build_py import build_py
     from setuptools.command.egg_info import egg_info
@@ -48,7 +49,7 @@ SETUP = WRITING + textwrap.dedent(
         def run(self):
             if os.path.exists("broken"):
                 raise SystemExit("error: this project is broken")
-            write("build_py", "p/made.py")
+            write("build_py", MADE)
             if os.environ.get("WRITES") == "for a while":
                 open("p/passing.py", "w").close()
                 meet("written")
@@ -64,10 +65,10 @@ SETUP = WRITING + textwrap.dedent(
 
     class own_egg_info(egg_info):
         def run(self):
-            write("egg_info", "p/made.py")
+            write("egg_info", MADE)
             super().run()
 
-    setup(name="n", version="1", packages=["p"],
+    setup(name="n", version="1", packages=["p"], package_dir={"p": MADE[:-8]},
           cmdclass={"build_py": own_build_py, "egg_info": own_egg_info,
                     "sdist": own_sdist})
     """
@@ -89,8 +90,11 @@ def made(directory):
 
 @pytest.fixture
 def begin(start, plugged, project):
+    return beginner(start, plugged, project(FILES))
+
+
+def beginner(start, plugged, source):
     """Start a build of the tree: how it writes, in which step, who it is."""
-    source = project(FILES)
 
     def begin_one(who, writes, step, frontend="wheel", environment=plugged, **more):
         variables = {"WRITES": writes, "STEP": step, **more}
@@ -126,6 +130,18 @@ def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN in output
     assert repeated_files(output, tmp_path / "project") == ["p/made.py"]
+
+
+@pytest.mark.parametrize("step", ["setup.py", "build_py"])
+def test_sources_outside_of_the_project(
+    step, start, plugged, project, meeting, tmp_path
+):
+    """Of several projects in one repository, say."""
+    inside = ("setup.py", "pyproject.toml")
+    files = {f"sub/{x}" if x in inside else x: text for x, text in FILES.items()}
+    begin = beginner(start, plugged, project(files) / "sub")
+    read_half(begin, meeting, step)
+    assert made(tmp_path / "reader") == WHOLE
 
 
 @pytest.mark.parametrize("results", [".", "p"])
@@ -598,6 +614,43 @@ def test_a_link_that_is_made_anew(project, plugged, start, meeting, tmp_path):
         assert AGAIN not in output
     for _, archive in archives(tmp_path):
         assert archive.read("p/1.txt") == b"one"
+
+
+PROBING = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os, tempfile
+    from setuptools import Extension, setup
+    from setuptools.command.build_ext import build_ext
+
+    class own(build_ext):
+        def build_extensions(self):
+            with tempfile.TemporaryDirectory() as place:
+                with tempfile.NamedTemporaryFile("w", suffix=".c") as file:
+                    file.write("int f;")
+                    file.flush()
+                    self.compiler.compile([file.name], output_dir=place)
+            super().build_extensions()
+            meet("compiled")
+
+    setup(name="n", version="1", ext_modules=[Extension("n", ["c/n.c"])],
+          cmdclass={"build_ext": own})
+    """
+)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
+def test_a_probe_of_the_compiler(project, plugged, start, meeting):
+    """As pybind11's `has_flag`: its source is gone, and was no other build's."""
+    source = project({**FILES, "setup.py": PROBING, "c/n.c": "int PyInit_n;\n"})
+    runs = []
+    for who in ("first", "second"):
+        runs.append(start(plugged, source, "wheel", who))
+        assert meeting.arrival() == "compiled"
+    for run in runs:
+        meeting.let_go("compiled")
+        output = run.finish(60)
+        assert run.status == 0, output
+        assert AGAIN not in output
 
 
 COMPILED = harness.Meeting.CODE + textwrap.dedent(

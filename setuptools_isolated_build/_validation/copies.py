@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build._setuptools.distribution import source_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from setuptools import Distribution
 
@@ -25,6 +26,8 @@ __all__ = [
     "in_tree_outputs",
     "newest",
     "outputs",
+    "outside",
+    "without_sources",
 ]
 
 _CHUNK = 1 << 20  # bytes
@@ -115,6 +118,43 @@ def in_tree_outputs(dist: Distribution) -> set[str]:
         path = os.path.join(source_dir(dist), directory, filename)
         found.add(os.path.realpath(path))
     return found
+
+
+def without_sources(private: set[str], directory: str, stated: set[str]) -> set[str]:
+    """Return the real paths of those of the *private* directories without sources.
+
+    Results may be put anywhere (``uv build -o .``).
+
+    Args:
+        private: where builds put their results and their work.
+        directory: the source tree, in which setup.py is.
+        stated: real paths of sources.
+    """
+    known = {os.path.join(os.path.realpath(directory), "setup.py"), *stated}
+    return {
+        path
+        for path in map(os.path.realpath, private)
+        if not any(source.startswith(path + os.sep) for source in known)
+    }
+
+
+def outside(directory: str, tree: BuildTree | None, paths: Iterable[str]) -> set[str]:
+    """Return those of the real *paths* that are in no place of this project.
+
+    That is, of another one in the same repository; nobody else writes to temporary
+    files and to what is made in the build tree.
+
+    Args:
+        directory: the source tree.
+        tree: this build's private directories, if it has any.
+        paths: files.
+    """
+    mine = [directory, *([tree.directory] if tree else ())]
+    places = [os.path.join(os.path.realpath(path), "") for path in mine]
+    temporary = os.path.join(os.path.realpath(tempfile.gettempdir()), "")
+    if not places[0].startswith(temporary):
+        places.append(temporary)
+    return {path for path in paths if not path.startswith(tuple(places))}
 
 
 def are_alike(copy: str, source: str) -> bool:

@@ -101,7 +101,7 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
         if changed:
             _wait(directory, others, waiting)
             # The file rather than its directory, which it is in again by now.
-            changed = _changed(directory, others, set()) or changed
+            changed = _changed(directory, others, set(), set()) or changed
         return min(changed, default=None)
 
 
@@ -162,22 +162,28 @@ def among(
 
     directory = source_dir(dist)
     copied = copies.by_source(dist, tree)
-    # Results may be put anywhere (``uv build -o .``).
-    top = os.path.join(os.path.realpath(directory), "setup.py")
-    private = _without_sources(
-        sources.products(dist) | others.private, {*copied, *copies.compiled(dist), top}
+    stated = {*copied, *copies.compiled(dist)}
+    private = copies.without_sources(
+        sources.products(dist) | others.private, directory, stated
     )
+    outside = copies.outside(directory, tree, stated)
     places = {os.path.dirname(source) for source in copied}
-    by_compilers = presence.sources.keys() | presence.compiled.keys()
+    top = os.path.join(os.path.realpath(directory), "")
+    by_compilers = {  # but not what the project has made to try a compiler
+        path
+        for path in presence.sources.keys() | presence.compiled.keys()
+        if path.startswith(top) or path in outside
+    }
+    read = copied.keys() | by_compilers
     if not (
-        _changed(directory, others, private)
+        _changed(directory, others, private, outside)
         or any(_has_changed(place, others) for place in places)
         # A file that is written anew is not there for a moment.
         or not all(map(os.path.lexists, by_compilers))
     ):
         return None
     was_killed = _wait(directory, others, waiting)
-    changed = _changed(directory, others, private)
+    changed = _changed(directory, others, private, outside)
     if was_killed or others.was_killed:
         return min(changed, default=None)
     changed -= copies.in_tree_outputs(dist) - copied.keys()
@@ -188,7 +194,7 @@ def among(
             return path
     outputs = copies.outputs(dist, tree)
     made = {path for path, of_it in copied.items() if outputs.issuperset(of_it)}
-    return _missing((copied.keys() | by_compilers) - made, others)
+    return _missing(read - made, others)
 
 
 def _is_right(
@@ -218,20 +224,15 @@ def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
     return beside.wait(directory, others.opened, waiting.timeout, waiting.warn)
 
 
-def _changed(directory: str, others: Others, private: set[str]) -> set[str]:
+def _changed(
+    directory: str, others: Others, private: set[str], outside: set[str]
+) -> set[str]:
     from setuptools_isolated_build._validation import changes
 
-    tree = os.path.realpath(directory)
-    return set(changes.since(tree, others.began or 0, private))
-
-
-def _without_sources(private: set[str], sources: set[str]) -> set[str]:
-    """Return those directories in which no source is."""
-    return {
-        path
-        for path in map(os.path.realpath, private)
-        if not any(source.startswith(path + os.sep) for source in sources)
-    }
+    began = others.began or 0
+    found = {path for path in outside if os.path.lexists(path)}
+    found = {path for path in found if changes.changed(path, began)}
+    return found.union(changes.since(os.path.realpath(directory), began, private))
 
 
 def _has_changed(directory: str, others: Others) -> bool:
