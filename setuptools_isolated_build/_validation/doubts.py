@@ -230,8 +230,8 @@ def _changed(
     from setuptools_isolated_build._validation import changes
 
     began = others.began or 0
-    found = {path for path in outside if os.path.lexists(path)}
-    found = {path for path in found if changes.changed(path, began)}
+    there = filter(os.path.lexists, outside)
+    found = {path for path in there if changes.changed(path, began)}
     return found.union(changes.since(os.path.realpath(directory), began, private))
 
 
