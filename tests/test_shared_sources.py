@@ -498,7 +498,7 @@ def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
     assert not (source / "dist").exists() or not any((source / "dist").iterdir())
 
 
-# The rival writes half of it, then begins anew; the reader is done by then.
+# Each build puts files of its own where the package has them, or sets their mode.
 LEADING = harness.Meeting.CODE + textwrap.dedent(
     """
     import os
@@ -551,6 +551,17 @@ LEADING = harness.Meeting.CODE + textwrap.dedent(
 )
 
 
+@pytest.fixture
+def leading(project, plugged, start):
+    """Make such a project of further files; then start a build as somebody."""
+
+    def make(how, files):
+        source = project({**FILES, "setup.py": LEADING, **files})
+        return lambda who: start(plugged, source, "wheel", who, {"HOW": how})
+
+    return make
+
+
 def archives(directory):
     """Open the wheels of both builds; with each, whose it is."""
     for who in ("one", "two"):
@@ -560,15 +571,15 @@ def archives(directory):
 
 
 @pytest.mark.parametrize("how", ["link", "move"])
-def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_path):
+def test_a_path_that_leads_elsewhere(how, leading, meeting, tmp_path):
     """None of the files has changed: one was read before, the other one after it."""
     texts = {
         f"of-{who}/{number}.txt": who for who in ("one", "two") for number in (1, 2)
     }
-    source = project({**FILES, "setup.py": LEADING, **texts})
-    one = start(plugged, source, "wheel", "one", {"HOW": how})
+    begin = leading(how, texts)
+    one = begin("one")
     assert meeting.arrival() == "one"
-    two = start(plugged, source, "wheel", "two", {"HOW": how})
+    two = begin("two")
     assert meeting.arrival() == "two"
     meeting.let_go("two")
     meeting.let_go("one")
@@ -580,12 +591,12 @@ def test_a_path_that_leads_elsewhere(how, project, plugged, start, meeting, tmp_
         assert found == [who, who]
 
 
-def test_a_mode_that_is_yet_to_be_set(project, plugged, start, meeting, tmp_path):
+def test_a_mode_that_is_yet_to_be_set(leading, meeting, tmp_path):
     """The file is whole by then: of a tool, say, that was downloaded."""
-    source = project({**FILES, "setup.py": LEADING, "p/1.txt": "one"})
-    two = start(plugged, source, "wheel", "two", {"HOW": "mode"})
+    begin = leading("mode", {"p/1.txt": "one"})
+    two = begin("two")
     assert meeting.arrival() == "half-made"
-    one = start(plugged, source, "wheel", "one", {"HOW": "mode"})
+    one = begin("one")
     assert meeting.arrival() == "one"
     meeting.let_go("half-made")
     assert meeting.arrival() == "two"
@@ -594,17 +605,17 @@ def test_a_mode_that_is_yet_to_be_set(project, plugged, start, meeting, tmp_path
     output = one.finish(60)
     two.finish(60)
     assert (one.status, two.status) == (0, 0), output
-    assert repeated_files(output, source) == ["p/1.txt"]
+    assert repeated_files(output, tmp_path / "project") == ["p/1.txt"]
     for _, archive in archives(tmp_path):
         assert archive.getinfo("p/1.txt").external_attr >> 16 == 0o100755
 
 
-def test_a_link_that_is_made_anew(project, plugged, start, meeting, tmp_path):
+def test_a_link_that_is_made_anew(leading, meeting, tmp_path):
     """It leads to the same file: a copy of this is right."""
-    source = project({**FILES, "setup.py": LEADING, "of-one/1.txt": "one"})
-    one = start(plugged, source, "wheel", "one", {"HOW": "anew"})
+    begin = leading("anew", {"of-one/1.txt": "one"})
+    one = begin("one")
     assert meeting.arrival() == "one"
-    two = start(plugged, source, "wheel", "two", {"HOW": "anew"})
+    two = begin("two")
     assert meeting.arrival() == "two"
     meeting.let_go("one")
     meeting.let_go("two")
@@ -653,6 +664,7 @@ def test_a_probe_of_the_compiler(project, plugged, start, meeting):
         assert AGAIN not in output
 
 
+# The rival writes half of it, then begins anew; the reader is done by then.
 COMPILED = harness.Meeting.CODE + textwrap.dedent(
     """
     import os

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 
 import pytest
 from setuptools_isolated_build._compilation import guard, inputs
@@ -140,3 +141,17 @@ def test_what_has_changed(tmp_path):
     assert not guard.is_same(path, state, since)
     path.unlink()
     assert not guard.is_same(path, state, since)
+
+
+def test_what_has_changed_before_the_compiler(tmp_path):
+    """Then no answer of ``stat`` is the one that is waited for."""
+    path = tmp_path / "x.h"
+    path.write_text("1")
+    found = os.stat(path)
+    state = guard.State(found.st_ino, 1, found.st_mtime_ns, found.st_ctime_ns, "")
+    later = found.st_ctime_ns + 1
+    command = f"LC_ALL=C stat -L {guard.STAT} {path}"
+    said = subprocess.check_output(command, shell=True, text=True)
+    assert guard.as_before([state], later) == said.rstrip("\n")
+    assert guard.as_before([state, state], later) == (said * 2).rstrip("\n")
+    assert guard.as_before([state], found.st_ctime_ns) == ""

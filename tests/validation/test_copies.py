@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from types import SimpleNamespace
+
 import pytest
 from setuptools_isolated_build._validation import copies
 
@@ -31,3 +34,23 @@ def test_all_copies_of_one_source(tree, monkeypatch):
         str(tree / "plain" / "gone.py"): ["copy 2"],
         str(tree / "none" / "module.py"): ["copy 3"],
     }
+
+
+@pytest.mark.parametrize("temporary", ["temporary", "."])
+def test_what_is_outside(temporary, tree, monkeypatch):
+    """Not what is temporary, unless the whole project is."""
+    top = tree.parent
+    (top / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(top / temporary))
+    paths = ["tree/m.c", "build/m.c", "real/m.c", "tree-2/m.c", "temporary/m.c"]
+    own = SimpleNamespace(directory=str(top / "build"))
+    found = copies.outside(str(tree), own, [str(top / path) for path in paths])
+    expected = ["real/m.c", "tree-2/m.c"] + ["temporary/m.c"] * (temporary == ".")
+    assert found == {str(top / path) for path in expected}
+
+
+def test_where_no_sources_are(tree):
+    """Results may be anywhere: in the project itself, beside modules, in a link."""
+    private = {str(tree), str(tree / "plain"), str(tree / "linked"), str(tree / "dist")}
+    found = copies.without_sources(private, str(tree), {str(tree / "plain" / "m.py")})
+    assert found == {str(tree.parent / "real"), str(tree / "dist")}
