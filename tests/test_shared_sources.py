@@ -157,6 +157,18 @@ def test_a_link_to_nothing(begin, meeting, tmp_path):
     link = tmp_path / "project" / "p" / "link"
     link.symlink_to("nothing")
     harness.let_age(link.parent)
+    read_whole(begin, meeting)
+
+
+def test_results_in_the_project(begin, meeting, tmp_path):
+    """Nobody reads what another build has put there."""
+    (tmp_path / "project" / "out").mkdir()
+    (tmp_path / "first").symlink_to(tmp_path / "project" / "out")
+    read_whole(begin, meeting)
+
+
+def read_whole(begin, meeting):
+    """Let two builds read beside each other what nobody writes."""
     first = begin("first", "not", "")
     assert meeting.arrival() == "copied"
     second = begin("second", "not", "")

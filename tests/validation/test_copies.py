@@ -54,3 +54,4 @@ def test_where_no_sources_are(tree):
     private = {str(tree), str(tree / "plain"), str(tree / "linked"), str(tree / "dist")}
     found = copies.without_sources(private, str(tree), {str(tree / "plain" / "m.py")})
     assert found == {str(tree.parent / "real"), str(tree / "dist")}
+    assert copies.without_sources({str(tree)}, str(tree), set()) == set()  # setup.py
