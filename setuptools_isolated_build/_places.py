@@ -21,6 +21,7 @@ __all__ = [
     "NAME",
     "default_paths",
     "default_root",
+    "is_root",
     "private_directory",
     "stated_path",
     "stated_root",
@@ -149,6 +150,15 @@ def private_directory(path: str) -> str | None:
             if not os.path.isdir(os.path.dirname(path)):
                 raise
     return _make_private(path)  # cleaners remove it each time
+
+
+def is_root(path: str) -> bool:
+    """Whether the directory *path* has our tag: it holds build trees or locks."""
+    try:
+        with open(os.path.join(path, _TAG), "rb") as file:
+            return file.read() == _TAG_TEXT.encode()
+    except OSError:
+        return False
 
 
 def _make_private(path: str) -> str | None:

@@ -152,6 +152,15 @@ def test_results_among_the_sources(results, begin, meeting, tmp_path):
     assert made(tmp_path / "reader") == WHOLE
 
 
+@pytest.mark.parametrize("mark", ["CACHEDIR.TAG", "pyvenv.cfg"])
+def test_a_mark_beside_sources(mark, begin, meeting, tmp_path):
+    """Also what looks like a cache or an environment may be what is shipped."""
+    (tmp_path / "project" / "p" / mark).touch()
+    harness.let_age(tmp_path / "project" / "p")
+    read_half(begin, meeting)
+    assert made(tmp_path / "reader") == WHOLE
+
+
 def test_a_link_to_nothing(begin, meeting, tmp_path):
     """Nothing has changed about it: no reason to wait, or to build once more."""
     link = tmp_path / "project" / "p" / "link"
@@ -417,20 +426,34 @@ READS_IT = (
     ("writes", "where"), [("slowly", "half-written"), ("anew", "removed")]
 )
 @pytest.mark.parametrize(
-    ("backend", "before"),
+    ("backend", "before", "more"),
     [
-        (harness.SETUPTOOLS, ""),
-        (harness.OUR_BACKEND, ""),
+        (harness.SETUPTOOLS, "", "p/py.typed"),
+        (harness.OUR_BACKEND, "", "p/py.typed"),
         # Before its setup() is called: our backend knows of the build by then.
-        (harness.OUR_BACKEND, READS_IT),
+        (harness.OUR_BACKEND, READS_IT, "p/py.typed"),
+        # What looks like a cache or an environment may be a package.
+        (harness.SETUPTOOLS, "", "p/CACHEDIR.TAG"),
+        (harness.SETUPTOOLS, "", "p/pyvenv.cfg"),
     ],
 )
 def test_a_build_that_fails(
-    backend, before, writes, where, project, plugged, start, meeting, telling, tmp_path
+    backend,
+    before,
+    more,
+    writes,
+    where,
+    project,
+    plugged,
+    start,
+    meeting,
+    telling,
+    tmp_path,
 ):
     """Of what another one is writing: in its commands, or in setup.py."""
     plugged = replace(plugged, backend=backend)
-    source = project({**FILES, "setup.py": FAILING.format(before=before)})
+    files = {**FILES, "setup.py": FAILING.format(before=before), more: ""}
+    source = project(files)
     step = {"STEP": "build_py"}
     rival = start(plugged, source, "wheel", "rival", {**step, "WRITES": writes})
     assert meeting.arrival() == where

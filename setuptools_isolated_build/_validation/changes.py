@@ -7,8 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from setuptools_isolated_build import _places
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = [
     "changed",
@@ -21,7 +23,7 @@ __all__ = [
 
 # What version control and Python write when a build asks or imports something.
 _NOT_READ = {".git", ".hg", ".svn", "__pycache__"}
-# In a directory: what is in it was built or installed, and not by this project's hand.
+# In a directory: what is in it was built or installed, unless there are sources.
 _MARKS = {"CACHEDIR.TAG", "pyvenv.cfg"}
 _SECOND = 1_000_000_000
 _TICK = 10_000_000  # nanoseconds: the clock of files is behind by up to this
@@ -63,7 +65,12 @@ def changed(path: str, moment: int) -> bool:
 
 
 def since(
-    directory: str, moment: int, private: set[str], *, names: bool = False
+    directory: str,
+    moment: int,
+    private: set[str],
+    *,
+    sources: Collection[str] = (),
+    names: bool = False,
 ) -> Iterator[str]:
     """Find the files below *directory* that may have changed since *moment*.
 
@@ -75,10 +82,18 @@ def since(
         moment: in nanoseconds.
         private: directories in which builds put their results and their work, as
             real paths.
+        sources: those in which there are sources, whatever they look like.
         names: whether to find the directories in which names have come or gone, too: a
-            file that is written anew is not there for a moment.
+            file that is written anew is not there for a moment. And to look into all
+            but build trees, since it is not known where sources are.
     """
-    for current, entries in _directories(directory, private):
+
+    def is_passed_over(current: str, inside: set[str]) -> bool:
+        if current == directory or current in sources or _MARKS.isdisjoint(inside):
+            return False
+        return not names or _places.is_root(current)
+
+    for current, entries in _directories(directory, private, is_passed_over):
         if (changed if names else _was_moved)(current, moment):
             yield current
         for entry in entries:
@@ -123,7 +138,7 @@ def _may_have_led(link: str, moment: int) -> bool:
 
 
 def _directories(
-    directory: str, private: set[str]
+    directory: str, private: set[str], is_passed_over: Callable[[str, set[str]], bool]
 ) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
     """Find *directory* and those below it, each with what is read in it."""
     seen = set(private)
@@ -137,7 +152,7 @@ def _directories(
             entries = list(os.scandir(current))
         except OSError:
             continue
-        if current != directory and not _MARKS.isdisjoint(e.name for e in entries):
+        if is_passed_over(current, {entry.name for entry in entries}):
             continue
         entries = [entry for entry in entries if entry.name not in _NOT_READ]
         for entry in entries:

@@ -23,11 +23,12 @@ __all__ = [
     "by_source",
     "compiled",
     "copies",
+    "directories",
     "in_tree_outputs",
     "newest",
     "outputs",
     "outside",
-    "without_sources",
+    "sources",
 ]
 
 _CHUNK = 1 << 20  # bytes
@@ -120,37 +121,55 @@ def in_tree_outputs(dist: Distribution) -> set[str]:
     return found
 
 
-def without_sources(private: set[str], directory: str, stated: set[str]) -> set[str]:
-    """Return the real paths of those of the *private* directories without sources.
+def sources(
+    dist: Distribution, tree: BuildTree | None, copied: Iterable[str]
+) -> set[str]:
+    """Return the real paths of what was copied, or is stated as a source.
 
-    Results may be put anywhere (``uv build -o .``).
+    But for what is made in the build tree.
 
     Args:
-        private: where builds put their results and their work.
-        directory: the source tree, in which setup.py is.
-        stated: real paths of sources.
+        dist: what is built; its commands have run.
+        tree: this build's private directories, if it has any.
+        copied: real paths.
     """
-    known = {os.path.join(os.path.realpath(directory), "setup.py"), *stated}
-    return {
-        path
-        for path in map(os.path.realpath, private)
-        if not any(source.startswith(path + os.sep) for source in known)
-    }
+    found = {*copied, *compiled(dist)}
+    if tree is None:
+        return found
+    own = os.path.join(os.path.realpath(tree.directory), "")
+    return {path for path in found if not path.startswith(own)}
 
 
-def outside(directory: str, tree: BuildTree | None, paths: Iterable[str]) -> set[str]:
+def directories(directory: str, paths: Iterable[str]) -> set[str]:
+    """Return the real paths of the directories that sources are in, or below.
+
+    Results may be put anywhere (``uv build -o .``), and a package may hold what looks
+    like a cache or an environment.
+
+    Args:
+        directory: the source tree, in which setup.py is.
+        paths: real paths of sources.
+    """
+    found: set[str] = set()
+    for path in (os.path.join(os.path.realpath(directory), "setup.py"), *paths):
+        parent = os.path.dirname(path)
+        while parent not in found:
+            found.add(parent)
+            parent = os.path.dirname(parent)
+    return found
+
+
+def outside(directory: str, paths: Iterable[str]) -> set[str]:
     """Return those of the real *paths* that are in no place of this project.
 
     That is, of another one in the same repository; nobody else writes to temporary
-    files and to what is made in the build tree.
+    files.
 
     Args:
         directory: the source tree.
-        tree: this build's private directories, if it has any.
         paths: files.
     """
-    mine = [directory, *([tree.directory] if tree else ())]
-    places = [os.path.join(os.path.realpath(path), "") for path in mine]
+    places = [os.path.join(os.path.realpath(directory), "")]
     temporary = os.path.join(os.path.realpath(tempfile.gettempdir()), "")
     if not places[0].startswith(temporary):
         places.append(temporary)

@@ -97,11 +97,11 @@ def after_failure(directory: str, presence: Presence, waiting: Waiting) -> str |
             presence.stop().close()
             return written  # of a build that has come to the gate
     with closing(presence.stop()) as others:
-        changed = set(changes.since(tree, others.began or 0, set(), names=True))
-        if changed:
+        find = partial(changes.since, tree, others.began or 0, set(), names=True)
+        if changed := set(find()):
             _wait(directory, others, waiting)
             # The file rather than its directory, which it is in again by now.
-            changed = _changed(directory, others, set(), set()) or changed
+            changed = {path for path in find() if not os.path.isdir(path)} or changed
         return min(changed, default=None)
 
 
@@ -157,16 +157,15 @@ def among(
 
     Arguments and errors as for `alone`.
     """
-    from setuptools_isolated_build._setuptools import sources
+    from setuptools_isolated_build._setuptools.sources import products
     from setuptools_isolated_build._validation import copies
 
     directory = source_dir(dist)
     copied = copies.by_source(dist, tree)
-    stated = {*copied, *copies.compiled(dist)}
-    private = copies.without_sources(
-        sources.products(dist) | others.private, directory, stated
-    )
-    outside = copies.outside(directory, tree, stated)
+    known = copies.sources(dist, tree, copied)
+    outside = copies.outside(directory, known)
+    private = set(map(os.path.realpath, products(dist) | others.private))
+    look = partial(_changed, directory, others, private, known)
     places = {os.path.dirname(source) for source in copied}
     top = os.path.join(os.path.realpath(directory), "")
     by_compilers = {  # but not what the project has made to try a compiler
@@ -176,14 +175,14 @@ def among(
     }
     read = copied.keys() | by_compilers
     if not (
-        _changed(directory, others, private, outside)
+        look()
         or any(_has_changed(place, others) for place in places)
         # A file that is written anew is not there for a moment.
         or not all(map(os.path.lexists, by_compilers))
     ):
         return None
     was_killed = _wait(directory, others, waiting)
-    changed = _changed(directory, others, private, outside)
+    changed = look()
     if was_killed or others.was_killed:
         return min(changed, default=None)
     changed -= copies.in_tree_outputs(dist) - copied.keys()
@@ -225,14 +224,15 @@ def _wait(directory: str, others: Others, waiting: Waiting) -> bool:
 
 
 def _changed(
-    directory: str, others: Others, private: set[str], outside: set[str]
+    directory: str, others: Others, private: set[str], known: set[str]
 ) -> set[str]:
-    from setuptools_isolated_build._validation import changes
+    from setuptools_isolated_build._validation import changes, copies
 
     began = others.began or 0
-    there = filter(os.path.lexists, outside)
+    there = filter(os.path.lexists, copies.outside(directory, known))
     found = {path for path in there if changes.changed(path, began)}
-    return found.union(changes.since(os.path.realpath(directory), began, private))
+    tree, holding = os.path.realpath(directory), copies.directories(directory, known)
+    return found.union(changes.since(tree, began, private - holding, sources=holding))
 
 
 def _has_changed(directory: str, others: Others) -> bool:

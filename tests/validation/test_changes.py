@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import harness
 import pytest
+from setuptools_isolated_build import _places
 from setuptools_isolated_build._validation import changes
 
 pytestmark = pytest.mark.any_setuptools
@@ -61,6 +62,19 @@ def test_what_is_read(tree):
     links = ["circle", "link"]
     assert names(tree, 0, [tree / "out"]) == [*links, "linked.py", "old.py"]
     assert names(tree, 0) == [*links, "linked.py", "old.py", "x.whl"]
+
+
+def test_sources_in_what_looks_like_a_cache(tree):
+    found = changes.since(str(tree), 0, set(), sources={str(tree / "root")})
+    assert str(tree / "root" / "new.py") in found
+
+
+def test_what_may_be_a_source(tree):
+    """When a build has failed, all may: but for what is in roots of build trees."""
+    assert _places.private_directory(str(tree / "own")) is None
+    found = {*changes.since(str(tree), 0, set(), names=True)}
+    assert {str(tree / "root" / "new.py"), str(tree / "venv" / "lib.py")} < found
+    assert not any(path.startswith(str(tree / "own")) for path in found)
 
 
 def test_nothing_has_changed(tree):

@@ -42,16 +42,27 @@ def test_what_is_outside(temporary, tree, monkeypatch):
     top = tree.parent
     (top / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(top / temporary))
-    paths = ["tree/m.c", "build/m.c", "real/m.c", "tree-2/m.c", "temporary/m.c"]
-    own = SimpleNamespace(directory=str(top / "build"))
-    found = copies.outside(str(tree), own, [str(top / path) for path in paths])
+    paths = ["tree/m.c", "real/m.c", "tree-2/m.c", "temporary/m.c"]
+    found = copies.outside(str(tree), [str(top / path) for path in paths])
     expected = ["real/m.c", "tree-2/m.c"] + ["temporary/m.c"] * (temporary == ".")
     assert found == {str(top / path) for path in expected}
 
 
-def test_where_no_sources_are(tree):
-    """Results may be anywhere: in the project itself, beside modules, in a link."""
-    private = {str(tree), str(tree / "plain"), str(tree / "linked"), str(tree / "dist")}
-    found = copies.without_sources(private, str(tree), {str(tree / "plain" / "m.py")})
-    assert found == {str(tree.parent / "real"), str(tree / "dist")}
-    assert copies.without_sources({str(tree)}, str(tree), set()) == set()  # setup.py
+def test_what_is_no_source(tree, monkeypatch):
+    """What was made in the build tree and compiled from there (mypyc, Cython)."""
+    stated = [str(tree / "build" / "m.c"), str(tree / "m.c")]
+    monkeypatch.setattr(copies, "compiled", lambda _: stated)
+    own = SimpleNamespace(directory=str(tree / "build"))
+    copied = {str(tree / "m.py"): ["copy"]}
+    assert copies.sources(None, own, copied) == {*copied, stated[1]}
+    assert copies.sources(None, None, copied) == {*copied, *stated}
+
+
+def test_where_sources_are(tree):
+    """And setup.py; in each directory above them, too."""
+    (top, *above) = tree.parents
+    known = {str(tree / "a" / "b" / "m.py"), str(top / "c" / "m.c")}
+    found = copies.directories(str(tree), known)
+    expected = {tree, tree / "a", tree / "a" / "b", top, top / "c", *above}
+    assert found == set(map(str, expected))
+    assert copies.directories(str(tree), set()) == set(map(str, [tree, top, *above]))
