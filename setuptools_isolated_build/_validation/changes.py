@@ -1,10 +1,9 @@
-"""What has changed in a source tree, and what is being written there."""
+"""What has changed in a source tree."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from setuptools_isolated_build import _places
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "changed",
-    "is_being_written",
     "last_change",
     "real_path",
     "since",
@@ -171,34 +169,3 @@ def real_path(path: str, *, is_link: bool) -> str:
     """
     # Windows has junctions, which are no links, and its names are told in another case.
     return path if os.name == "posix" and not is_link else os.path.realpath(path)
-
-
-if sys.platform == "linux":
-    import fcntl
-
-    def is_being_written(path: str) -> bool:
-        """Whether somebody has the file *path* open to write to it.
-
-        A lease for reading is given only if nobody has (fcntl(2)), of files of one's
-        own. It is given back at once. False also where the system does not tell.
-        """
-        try:
-            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-            fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        finally:
-            os.close(number)
-        return False
-
-else:
-
-    def is_being_written(path: str) -> bool:  # noqa: ARG001
-        """Return False: this system does not tell."""
-        return False

@@ -191,7 +191,8 @@ def are_alike(copy: str, source: str) -> bool:
 
 def are_equal(copy: str, source: str) -> bool:
     """Whether both are files of the same contents, and nobody has written meanwhile."""
-    from setuptools_isolated_build._validation import changes  # most compare nothing
+    # Most compare nothing.
+    from setuptools_isolated_build._validation import changes, writing
 
     before = changes.state(source)
     try:
@@ -203,7 +204,7 @@ def are_equal(copy: str, source: str) -> bool:
                 return False
     except OSError:
         return False
-    return changes.state(source) == before and not changes.is_being_written(source)
+    return changes.state(source) == before and not writing.is_being_written(source)
 
 
 def _in_build_lib(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, str]]:

@@ -112,7 +112,7 @@ def _changed_alone(
 
     It may be of a build whose setup.py has not come to the plugin yet: wait for that.
     """
-    from setuptools_isolated_build._validation import changes, copies
+    from setuptools_isolated_build._validation import changes, copies, writing
 
     def is_as_read(copy: str, source: str) -> bool:
         is_changed = changes.changed(source, presence.began)
@@ -127,9 +127,9 @@ def _changed_alone(
     for path, is_right in checks:
         if not os.path.exists(path):
             continue  # it was made in the build tree
-        while changes.is_being_written(path) and time.monotonic() < deadline:
+        while writing.is_being_written(path) and time.monotonic() < deadline:
             time.sleep(_LOOK)
-        if changes.is_being_written(path) or not is_right():
+        if writing.is_being_written(path) or not is_right():
             if not waiting.is_alone:
                 _has_company(presence)
             return path
@@ -200,9 +200,9 @@ def _is_right(
     path: str, its_copies: list[str], presence: Presence, *, is_compiled: bool
 ) -> bool:
     """Whether what was read of *path* is what is there, now that nobody writes."""
-    from setuptools_isolated_build._validation import changes, copies, reads
+    from setuptools_isolated_build._validation import changes, copies, reads, writing
 
-    if changes.is_being_written(path):
+    if writing.is_being_written(path):
         return False
     if not changes.changed(path, presence.began):
         return True  # it was like that before this build

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from setuptools_isolated_build import _process
 from setuptools_isolated_build._setuptools.distribution import source_dir
-from setuptools_isolated_build._validation import changes
+from setuptools_isolated_build._validation import changes, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def compiling(command: Command, source: str) -> Iterator[None]:
 
 def digest(path: str) -> bytes | None:
     """Return what stands for the contents of the file *path*; None if it is written."""
-    if changes.is_being_written(path):
+    if writing.is_being_written(path):
         return None
     try:
         with open(path, "rb") as file:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import harness
@@ -15,12 +13,6 @@ from setuptools_isolated_build._validation import changes
 pytestmark = pytest.mark.any_setuptools
 
 SECOND = 1_000_000_000
-OPEN = """
-import sys
-file = open(sys.argv[1], sys.argv[2])
-print("open", flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.mark.parametrize(
@@ -159,22 +151,3 @@ def test_a_time_that_was_set_back(tree):
     moment = (tree / "p" / "old.py").stat().st_ctime_ns
     os.utime(tree / "p" / "old.py", (1, 1))
     assert "old.py" in names(tree, moment)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
-@pytest.mark.parametrize(("mode", "is_written"), [("a", True), ("r", False)])
-def test_who_has_it_open(tmp_path, mode, is_written):
-    path = tmp_path / "file"
-    path.touch()
-    with subprocess.Popen(
-        [sys.executable, "-c", OPEN, str(path), mode],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout.readline() == "open\n"
-        assert changes.is_being_written(str(path)) == is_written
-        process.stdin.close()
-        assert process.wait(60) == 0
-    assert not changes.is_being_written(str(path))
-    assert not changes.is_being_written(str(tmp_path / "missing"))
