@@ -169,6 +169,13 @@ def test_a_link_to_nothing(begin, meeting, tmp_path):
     read_whole(begin, meeting)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_in_the_tree(begin, meeting, tmp_path):
+    """Nobody writes to it, so whoever opened it to look at it would not come back."""
+    os.mkfifo(tmp_path / "project" / "p" / "pipe")
+    read_whole(begin, meeting)
+
+
 def test_results_in_the_project(begin, meeting, tmp_path):
     """Nobody reads what another build has put there."""
     (tmp_path / "project" / "out").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from setuptools_isolated_build import _places
@@ -119,7 +120,9 @@ def _changed_at(entry: os.DirEntry[str], moment: int) -> str | None:
     try:
         if is_link and last_change(os.lstat(entry.path)) >= moment:
             return entry.path  # what it leads to may be older
-        if entry.is_dir() or last_change(entry.stat()) < moment:
+        found = entry.stat()
+        # Nobody copies a pipe or a socket.
+        if not stat.S_ISREG(found.st_mode) or last_change(found) < moment:
             return None
     except OSError:
         # It is gone, or a link to what is not there.

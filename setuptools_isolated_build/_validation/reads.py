@@ -57,7 +57,7 @@ def compiling(command: Command, source: str) -> Iterator[None]:
 
 def digest(path: str) -> bytes | None:
     """Return what stands for the contents of the file *path*; None if it is written."""
-    if writing.is_being_written(path):
+    if not os.path.isfile(path) or writing.is_being_written(path):
         return None
     try:
         with open(path, "rb") as file:

@@ -27,6 +27,8 @@ if sys.platform == "linux":
         A lease for reading is given only if nobody has (fcntl(2)), of files of one's
         own. It is given back at once. False also where the system does not tell.
         """
+        if not os.path.isfile(path):
+            return False  # to open a pipe is to wait for a writer
         try:
             number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

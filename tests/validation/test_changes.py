@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from types import SimpleNamespace
 
 import harness
@@ -54,6 +55,16 @@ def test_what_is_read(tree):
     links = ["circle", "link"]
     assert names(tree, 0, [tree / "out"]) == [*links, "linked.py", "old.py"]
     assert names(tree, 0) == [*links, "linked.py", "old.py", "x.whl"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_what_is_no_file(tree):
+    """Whoever opens a pipe waits for a writer."""
+    os.mkfifo(tree / "p" / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tree / "p" / "socket"))
+        found = names(tree, 0)
+    assert not {"pipe", "socket"}.intersection(found)
 
 
 def test_sources_in_what_looks_like_a_cache(tree):

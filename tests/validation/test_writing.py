@@ -68,6 +68,12 @@ def test_who_opens_it_while_it_is_asked(tmp_path):
     assert (done.returncode, done.stdout) == (0, "told\nFalse\n")
 
 
+def test_a_pipe(tmp_path):
+    """To open it would be to wait for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+    assert not writing.is_being_written(str(tmp_path / "pipe"))
+
+
 def mounts(tmp_path, *pairs):
     """Write down what is mounted where, as Linux does (proc_pid_mountinfo(5))."""
     (tmp_path / "mounts").write_text(
