@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build._locks import beside, places, processes, records
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Presence", "alone", "enter"]
 
+# Nanoseconds, more than file systems round. Under faketime a build is told another time
+# than its files have, and would take what is written now for older than all builds.
+_APART = 3_000_000_000
+
 
 class Presence:
     """That a build of this process is at work in a source tree.
@@ -29,7 +34,7 @@ class Presence:
     Attributes:
         inside: the builds of this process that are; the last one ends it.
         goes_on: whether it has not ended.
-        began: when it began, setup.py included, in nanoseconds.
+        began: when it began, setup.py included, in nanoseconds; 0 if that is not known.
         place: the directory of the locks.
         compiled: the digests of what its compilers have read, see `_validation.reads`.
         sources: the states of the sources that they were given, before they read them.
@@ -127,6 +132,8 @@ def enter(  # noqa: PLR0913  # each is asked for by another
         if gate is not None:
             held.callback(gate.release, unlink=True)
         lock, path = records.make(place, prefix)
+        if abs(os.stat(path).st_ctime_ns - time.time_ns()) > _APART:
+            began = 0
         presence = Presence(place, path, lock, began)
         line = records.Line.of(began, path, private).text + "\n"
         records.append(path, processes.note(what, presence.token) + line)

@@ -315,3 +315,19 @@ def test_a_record_that_is_removed(enter, place):
 
 def _names(place):
     return [path.name for path in Path(place).iterdir()]
+
+
+@pytest.mark.parametrize(("ahead", "began"), [(0, "7"), (60, "0"), (-60, "0")])
+def test_another_time_than_files_have(enter, other, monkeypatch, ahead, began):
+    """As faketime tells a build; what has changed since then cannot be known."""
+    pretended = time.time_ns() + ahead * 1_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: pretended)
+    presence = enter(began=7)
+    assert presence.began == int(began)
+    process = other("tell")
+    says(process, "inside")
+    process.stdin.write("\n")
+    process.stdin.flush()
+    says(process, began)
+    says(process, "done")
+    presence.end()
