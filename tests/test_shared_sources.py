@@ -69,6 +69,7 @@ SETUP = WRITING + textwrap.dedent(
             super().run()
 
     setup(name="n", version="1", packages=["p"], package_dir={"p": MADE[:-8]},
+          package_data={"p": ["*.log"]},
           cmdclass={"build_py": own_build_py, "egg_info": own_egg_info,
                     "sdist": own_sdist})
     """
@@ -357,6 +358,24 @@ def test_a_person_changes_a_file(begin, meeting, tmp_path):
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN not in output
     assert "made.py: changed while this build ran, but not by another build" in output
+
+
+@pytest.mark.long
+def test_a_program_that_goes_on_writing(begin, meeting, tmp_path):
+    """It is no build that will have ended when one is alone, and no reason to fail."""
+    with (tmp_path / "project" / "p" / "program.log").open("w") as log:
+        runs = [begin(who, "not", "") for who in ("first", "second")]
+        assert [meeting.arrival() for _ in runs] == ["copied"] * 2
+        print("a line", file=log, flush=True)
+        meeting.let_go("copied")
+        meeting.let_go("copied")
+        for _ in range(len(runs) * 3):  # alone
+            assert meeting.arrival() == "copied"
+            print("a line", file=log, flush=True)
+            meeting.let_go("copied")
+        outputs = [run.finish(60) for run in runs]
+    assert [run.status for run in runs] == [0, 0], outputs
+    assert all("but not by another build" in output for output in outputs)
 
 
 def test_renamed_into_place(begin, meeting, tmp_path):

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._locks.neighbours import Presence
     from setuptools_isolated_build._trees.tree import BuildTree
 
-__all__ = ["Waiting", "after_failure", "alone", "among"]
+__all__ = ["BY_OTHERS", "Waiting", "after_failure", "alone", "among"]
 
+BY_OTHERS = "changed while this build ran, but not by another build"
 _LOOK = 0.01  # seconds
 _LONGEST = 10.0  # seconds: nobody needs more to write a file that others read
 _TO_BEGIN = 2.0  # seconds: whoever has written a file in setup.py is known by then
@@ -77,7 +78,7 @@ def alone(
             return among(others, dist, tree, presence, waiting)
     if doubt is None or waiting.is_alone or is_waited_for:
         return doubt  # of a build that has come to the gate, or will come to it
-    waiting.warn(f"{doubt}: changed while this build ran, but not by another build")
+    waiting.warn(f"{doubt}: {BY_OTHERS}")
     return None
 
 
@@ -173,7 +174,6 @@ def among(
         for path in presence.sources.keys() | presence.compiled.keys()
         if path.startswith(top) or path in outside
     }
-    read = copied.keys() | by_compilers
     if not (
         look()
         or any(_has_changed(place, others) for place in places)
@@ -193,7 +193,7 @@ def among(
             return path
     outputs = copies.outputs(dist, tree)
     made = {path for path, of_it in copied.items() if outputs.issuperset(of_it)}
-    return _missing(read - made, others)
+    return _missing((copied.keys() | by_compilers) - made, others)
 
 
 def _is_right(

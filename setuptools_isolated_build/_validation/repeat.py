@@ -14,7 +14,7 @@ from setuptools_isolated_build._process import ALONE
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools import hooks
 from setuptools_isolated_build._setuptools.output import warn
-from setuptools_isolated_build._validation import again, changes
+from setuptools_isolated_build._validation import again, changes, writing
 from setuptools_isolated_build.errors import IsolatedBuildError, SourceTreeError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from setuptools_isolated_build._setuptools.hooks import Call
 
-__all__ = ["ONCE_MORE", "can_be_repeated", "repeat"]
+__all__ = ["ONCE_MORE", "can_be_repeated", "is_last", "repeat"]
 
 ONCE_MORE = 75  # the status of a fresh process that could not be sure
 _MOST_ATTEMPTS, _MOST_FAILURES = 30, 3
@@ -65,7 +65,7 @@ def repeat(
     call = hooks.running_call()
     with neighbours.alone(directory, place, timeout, warn):
         if call is None:
-            run = partial(again.run_by_hand, directory, {ALONE: "1"})
+            run = partial(again.run_by_hand, directory)
         else:
             run = partial(_run_hook, call, directory)
         status = _until_nobody_writes(run, directory)
@@ -80,16 +80,17 @@ def repeat(
         hooks.publish_with(call.result_directory, _publisher(place, timeout))
 
 
-def _until_nobody_writes(run: Callable[[], int], directory: str) -> int:
+def _until_nobody_writes(run: Callable[[dict[str, str]], int], directory: str) -> int:
     """Call *run* until nobody has written to what it reads; return its status.
 
-    Builds that come to the gate have run their setup.py by then, and it may write. They
-    come to an end, since they wait there.
+    It gets variables for a fresh process, see `is_last`. Builds that come to the gate
+    have run their setup.py by then, and it may write. They come to an end, since they
+    wait there.
     """
     failures = 0
-    for _ in range(_MOST_ATTEMPTS):
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
         began = time.time_ns()
-        status = run()
+        status = run({ALONE: str(attempt)})
         if status != ONCE_MORE:
             failures += 1
             written = changes.since(os.path.realpath(directory), began, set())
@@ -98,10 +99,20 @@ def _until_nobody_writes(run: Callable[[], int], directory: str) -> int:
     return status
 
 
-def _run_hook(call: Call, directory: str) -> int:
+def is_last(path: str) -> bool:
+    """Whether this attempt to be alone is the last one, though *path* has changed.
+
+    Nobody builds beside it but who has just begun. Who writes to a file all the time is
+    another program, and so is whoever has changed one in each attempt.
+    """
+    most = _MOST_FAILURES if writing.is_being_written(path) else _MOST_ATTEMPTS
+    return int(os.environ[ALONE]) >= most
+
+
+def _run_hook(call: Call, directory: str, marks: dict[str, str]) -> int:
     parent = call.result_directory or None
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=parent) as empty:
-        return again.run_hook(call, empty, directory, {ALONE: "1"})
+        return again.run_hook(call, empty, directory, marks)
 
 
 def _publisher(place: str, timeout: float) -> Callable[[str, str], None]:

@@ -49,9 +49,12 @@ def check(dist: Distribution, build: Build | None) -> None:
     path = _doubt(dist, tree, presence, timeout)
     if path is None:
         return
-    from setuptools_isolated_build._validation import repeat
+    from setuptools_isolated_build._validation import doubts, repeat
 
     if ALONE in os.environ:
+        if repeat.is_last(path):
+            warn(f"{path}: {doubts.BY_OTHERS}")
+            return
         warn(f"{path}: a build that begins has written it: this build runs again")
         raise SystemExit(repeat.ONCE_MORE)
     repeat.repeat(path, source_dir(dist), presence.place, timeout, dist)
