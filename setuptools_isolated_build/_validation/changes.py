@@ -159,7 +159,10 @@ def _directories(
         for entry in entries:
             with contextlib.suppress(OSError):  # it is gone
                 if entry.is_dir():
-                    pending.append(real_path(entry.path, is_link=entry.is_symlink()))
+                    path = real_path(entry.path, is_link=entry.is_symlink())
+                    # A link to "/" leads to no more of this project than there is.
+                    if not directory.startswith(os.path.join(path, "")):
+                        pending.append(path)
         yield current, entries
 
 

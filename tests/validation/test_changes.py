@@ -67,6 +67,16 @@ def test_what_is_no_file(tree):
     assert not {"pipe", "socket"}.intersection(found)
 
 
+@pytest.mark.parametrize("above", ["/", ".."])
+def test_a_link_that_leads_above(tree, above):
+    """What is there is not the project's, and may be all that the machine has."""
+    (tree / "p" / "above").symlink_to(tree / above)
+    (tree.parent / "not.py").touch()
+    assert names(tree, 0) == sorted(
+        ["above", "circle", "link", "linked.py", "old.py", "x.whl"]
+    )
+
+
 def test_sources_in_what_looks_like_a_cache(tree):
     found = changes.since(str(tree), 0, set(), sources={str(tree / "root")})
     assert str(tree / "root" / "new.py") in found
