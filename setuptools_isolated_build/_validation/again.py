@@ -7,6 +7,7 @@ that makes archives and nothing else. All else may have state, or have left prod
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ sys.path[:] = call["path"]
 from setuptools_isolated_build._validation import again
 again.main(call)
 """
+_ENVIRONMENT = "/proc/self/environ"  # some change roots have no /proc
 _FRONTEND = "_in_process.py"  # pyproject-hooks; uv's has no file
 
 
@@ -121,7 +123,7 @@ def _environment(*, is_fresh: bool) -> dict[str, str]:
     setup.py may have changed it (``os.environ["CFLAGS"] += …``), and would do so again.
     """
     if is_fresh and sys.platform == "linux":
-        with open("/proc/self/environ", "rb") as file:
+        with contextlib.suppress(OSError), open(_ENVIRONMENT, "rb") as file:
             pairs = (entry.partition(b"=") for entry in file.read().split(b"\0"))
             return {os.fsdecode(k): os.fsdecode(v) for k, sep, v in pairs if sep}
     return dict(os.environ)
