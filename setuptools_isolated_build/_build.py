@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Build", "current", "isolate", "settings_for", "within"]
 
 _ATTRIBUTE = "_isolated_build"
+_PUBLISHED = "after an archive was published, which is whole"
 
 
 class Build:
@@ -38,7 +39,7 @@ class Build:
         tree: the private directories.
         locks: the directory for the locks that all builds share, or None without one.
         ends_with_hook: whether the build ends later than its commands.
-        is_published: whether the hook has published its archive.
+        is_published: whether an archive has been published.
     """
 
     ends_with_hook = False
@@ -56,7 +57,9 @@ class Build:
             BuildTreeLostError: it is not.
         """
         lease = _process.lease_of(self.tree)
-        if lease is not None:
+        if lease is not None and self.is_published:
+            lease.check(_PUBLISHED)
+        elif lease is not None:
             lease.check()
 
     def keep_for_next(self, directory: str) -> None:

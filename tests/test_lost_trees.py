@@ -49,9 +49,15 @@ def step(dist):
         os.makedirs(os.path.join(build_lib, "p"), exist_ok=True)
         open(os.path.join(build_lib, "p", "late.py"), "w").close()
 
+class meeting_files(list):
+    def append(self, item):  # bdist_wheel has packed its archive, and goes on
+        meet(os.environ["WHO"])
+
 def meeting(command):
     class meeting_command(command):
         def run(self):
+            if os.environ.get("STEP") == "published":
+                self.distribution.dist_files = meeting_files()
             super().run()
             if os.environ.get("STEP", "build_py") == command.__name__:
                 step(self.distribution)
@@ -181,6 +187,22 @@ def test_a_removed_root(
     meeting.let_go("second")
     ends_well(second)
     assert contents(tmp_path / "second") == right
+
+
+def test_a_root_removed_after_the_archive_was_published(
+    source, expected, plugged, start, meeting, tmp_path, tmpdir_of_builds
+):
+    """What fails is removing the rest, and nobody is told that there is no archive."""
+    right = expected()
+    run = start(plugged, source, "setup.py", "first", {"STEP": "published"})
+    assert meeting.arrival() == "first"
+    remove_root(root_of(tmpdir_of_builds))
+    meeting.let_go("first")
+    output = run.finish()
+    assert run.status == 1, output
+    (error,) = (line for line in output.splitlines() if line.startswith("error: "))
+    assert "removed during the build, after an archive was published" in error
+    assert contents(tmp_path / "first") == right
 
 
 def remove_until_a_module_is_gone(directory):

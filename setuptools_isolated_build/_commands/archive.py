@@ -73,6 +73,7 @@ class Archive(_Base):
             for name in os.listdir(staging):
                 path = os.path.join(staging, name)
                 _publish(build, path, os.path.join(directory, name))
+                build.is_published = True
         # For the commands that follow.
         _turns.enter(self.distribution, source_dir(self.distribution))
         if had_turn:

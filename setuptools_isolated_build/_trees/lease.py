@@ -87,14 +87,14 @@ class Lease:
         self._guard = self.tree.make_work()
         os.mkdir(self.tree.egg_base)
 
-    def check(self) -> None:
-        """Check that the build tree is still there, and still this build's.
+    def check(self, result: str = "nothing is published") -> None:
+        """Check that the build tree is still there; the error says what *result* is.
 
         Raises:
             BuildTreeLostError: somebody has removed it, or put another in its place.
         """
         if self._is_lost():
-            cause = "this build tree was removed during the build, nothing is published"
+            cause = f"this build tree was removed during the build, {result}"
             remedy = "build again, and let nothing delete files in its parent directory"
             raise BuildTreeLostError(self.tree.directory, cause, remedy)
 
