@@ -9,6 +9,9 @@ import sys
 import pytest
 from setuptools_isolated_build._validation import writing
 
+if sys.platform == "linux":
+    import fcntl
+
 pytestmark = [
     pytest.mark.any_setuptools,
     pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell"),
@@ -66,6 +69,13 @@ def test_who_opens_it_while_it_is_asked(tmp_path):
     command = [sys.executable, "-c", BETWEEN, str(tmp_path / "file")]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "told\nFalse\n")
+
+
+def test_a_python_without_leases(tmp_path, monkeypatch):
+    """It does not tell, and builds all the same."""
+    monkeypatch.delattr(fcntl, "F_SETLEASE")
+    with (tmp_path / "file").open("w"):
+        assert not writing.is_being_written(str(tmp_path / "file"))
 
 
 def test_a_pipe(tmp_path):
