@@ -78,10 +78,18 @@ def test_a_python_without_leases(tmp_path, monkeypatch):
         assert not writing.is_being_written(str(tmp_path / "file"))
 
 
+OPENS = """
+import sys
+from setuptools_isolated_build._validation import reads, writing
+print(writing.is_being_written(sys.argv[1]), reads.digest(sys.argv[1]))
+"""
+
+
 def test_a_pipe(tmp_path):
     """To open it would be to wait for a writer."""
     os.mkfifo(tmp_path / "pipe")
-    assert not writing.is_being_written(str(tmp_path / "pipe"))
+    command = [sys.executable, "-c", OPENS, str(tmp_path / "pipe")]
+    assert subprocess.check_output(command, timeout=60) == b"False None\n"
 
 
 def mounts(tmp_path, *pairs):
