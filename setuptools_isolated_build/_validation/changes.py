@@ -132,7 +132,7 @@ def _changed_at(entry: os.DirEntry[str], moment: int) -> str | None:
 
 def _may_have_led(link: str, moment: int) -> bool:
     """Whether the *link* to nothing may have led to something since then."""
-    place = os.path.dirname(os.path.realpath(link))
+    place = os.path.dirname(real_path(link, is_link=True))
     while not os.path.exists(place):
         place = os.path.dirname(place)
     return changed(place, moment)
@@ -174,4 +174,9 @@ def real_path(path: str, *, is_link: bool) -> str:
         is_link: whether it is a symbolic link.
     """
     # Windows has junctions, which are no links, and its names are told in another case.
-    return path if os.name == "posix" and not is_link else os.path.realpath(path)
+    if os.name == "posix" and not is_link:
+        return path
+    try:
+        return os.path.realpath(path)
+    except OSError:  # the link has gone while it was followed; some in /proc never lead
+        return path

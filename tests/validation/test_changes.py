@@ -67,6 +67,24 @@ def test_what_is_no_file(tree):
     assert not {"pipe", "socket"}.intersection(found)
 
 
+def test_a_link_that_goes_while_it_is_followed(tree, monkeypatch):
+    """Whether it leads to what is new, or to nothing."""
+    links = [tree / "p" / "led.py", tree / "p" / "dangling"]
+    links[0].symlink_to("old.py")
+    links[1].symlink_to("nothing")
+    harness.let_age(tree)
+    later = links[1].lstat().st_ctime_ns + SECOND
+    for path in (tree / "p" / "old.py", tree / "p"):
+        os.utime(path, ns=(later, later))
+
+    def realpath(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os.path, "realpath", realpath)
+    found = set(changes.since(str(tree), later, set()))
+    assert found.issuperset(map(str, links))
+
+
 @pytest.mark.parametrize("above", ["/", ".."])
 def test_a_link_that_leads_above(tree, above):
     """What is there is not the project's, and may be all that the machine has."""
