@@ -32,18 +32,35 @@ class Presence:
         return self.looks == self.waits_at
 
 
+class Clock:
+    """Goes on only while somebody sleeps: how busy the machine is does not count."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+
+
 @pytest.mark.parametrize(
-    ("later", "has_company"),
-    [({"known_at": 4}, True), ({"waits_at": 4}, True), ({}, False)],
+    ("later", "looks", "seconds"),
+    [
+        ({"known_at": 4}, {4}, 0.03),
+        ({"waits_at": 4}, {4}, 0.03),
+        ({}, {201, 202}, 2),  # as far as parts of a second add up
+    ],
 )
-def test_who_comes_later(later, has_company, monkeypatch):
+def test_who_comes_later(later, looks, seconds, monkeypatch):
     """It looks again until somebody is there, or until that has taken too long."""
-    monkeypatch.setattr(doubts, "_LOOK", 0.001)
-    if not has_company:
-        monkeypatch.setattr(doubts, "_TO_BEGIN", 0.02)
+    clock = Clock()
+    monkeypatch.setattr(doubts, "time", clock)
     presence = Presence(**later)
-    assert doubts._has_company(presence) == has_company
-    assert presence.looks >= 4
+    assert doubts._has_company(presence) == bool(later)
+    assert presence.looks in looks
+    assert clock.seconds == pytest.approx(seconds, abs=0.011)
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
