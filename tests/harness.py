@@ -349,16 +349,18 @@ class Meeting:
         """
     )
 
-    # A sitecustomize module: who says that it waits comes here then.
+    # A sitecustomize module: who says that it waits comes here then, the first time.
     WHEN_IT_WAITS = CODE + textwrap.dedent(
         """
         import sys
         class Telling:
+            told = False
             def __init__(self, stream):
                 self.stream = stream
             def write(self, text):
                 self.stream.write(text)
-                if "waiting for another build" in text:
+                if "waiting for another build" in text and not Telling.told:
+                    Telling.told = True
                     self.stream.flush()
                     meet("waits")
                 return len(text)

@@ -56,8 +56,11 @@ def test_it_is_activated_once(plugged, tmp_path):
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(plain, tmp_path):
     """A copy of what is built, without the tree's own egg-info."""
+    code = "import setuptools; print(setuptools.__version__.partition('.')[0])"
+    if int(harness.run_python(plain, code, tmp_path)) < NEEDED:
+        pytest.skip(f"the tree requires setuptools {NEEDED} to be built")
     source = tmp_path / "source"
     source.mkdir()
     package = "setuptools_isolated_build"
@@ -81,9 +84,6 @@ def build_by_itself(plugged, tree, kind, out):
 
 def test_the_wheel_is_setuptools_own(plain, plugged, tree, tmp_path):
     """By the in-tree backend of its own, isolated; byte for byte."""
-    code = "import setuptools; print(setuptools.__version__.partition('.')[0])"
-    if int(harness.run_python(plain, code, tmp_path)) < NEEDED:
-        pytest.skip(f"the tree requires setuptools {NEEDED} to be built")
     # Without the entry points, which it would find as well.
     expected = harness.oracle(plain, tree, tmp_path / "expected")
     wheel = build_by_itself(plugged, tree, "wheel", tmp_path / "out")
