@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Callable
 import fasteners  # noqa: TID251 - the tests' own lock
 import harness
 import pytest
+import remains
 import setuptools_isolated_build
 from hypothesis import settings
 
@@ -246,6 +247,20 @@ def same_wheel(
         return wheel
 
     return check
+
+
+@pytest.fixture
+def finding_any(plain: harness.Environment, tmp_path: Path) -> dict[str, str]:
+    """Variables of a frontend that finds what is in the tree under any name."""
+    variables = remains.hooked(tmp_path / "hooked", remains.ANY_NAME)
+    tree = tmp_path / "found"
+    (tree / "n.egg-info").mkdir(parents=True)
+    code = "from setuptools._importlib import metadata as m; m.entry_points(group='n')"
+    run = plain.start([str(plain.python), "-c", code], tree, variables)
+    output = run.finish()
+    if run.status:  # setuptools 64 on Python 3.9
+        pytest.skip(f"setuptools alone fails: {output.splitlines()[-1]}")
+    return variables
 
 
 @pytest.fixture

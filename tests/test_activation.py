@@ -9,7 +9,6 @@ from pathlib import Path
 
 import harness
 import pytest
-import remains
 import setuptools
 from setuptools_isolated_build import errors
 from setuptools_isolated_build._setuptools import distribution
@@ -597,7 +596,7 @@ def test_bdist_wheel_among_the_entry_points(project, plain, plugged, tmp_path):
     assert outputs[1][0]
 
 
-def test_a_frontend_that_finds_any_metadata(project, same_wheel, tmp_path):
+def test_a_frontend_that_finds_any_metadata(project, same_wheel, finding_any):
     """What is in backend-path, for setuptools: its release is not the project's."""
     source = project(
         {
@@ -605,8 +604,7 @@ def test_a_frontend_that_finds_any_metadata(project, same_wheel, tmp_path):
             "n.egg-info/PKG-INFO": "Metadata-Version: 2.1\nName: n\nVersion: 0.1\n",
         }
     )
-    variables = remains.hooked(tmp_path / "hooked", remains.ANY_NAME)
-    same_wheel(source, variables=variables, says=[ISOLATED])
+    same_wheel(source, variables=finding_any, says=[ISOLATED])
 
 
 @pytest.mark.parametrize(

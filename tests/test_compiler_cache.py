@@ -15,7 +15,6 @@ from pathlib import Path
 
 import harness
 import pytest
-import remains
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -699,14 +698,13 @@ def test_directory_that_is_removed(
 
 
 def test_a_frontend_that_finds_any_metadata(
-    project, plain, extra, cached, counters, tmp_path
+    project, plain, extra, cached, counters, finding_any, tmp_path
 ):
     """That of the project, when the extra's is looked for."""
     data = "Metadata-Version: 2.1\nName: n\nVersion: 1\n"
     source = project({**FILES, "n.egg-info/PKG-INFO": data})
-    variables = remains.hooked(tmp_path / "hooked", remains.ANY_NAME)
-    expected = harness.oracle(plain, source, tmp_path / "expected", variables)
-    variables = {**variables, **cached}
+    expected = harness.oracle(plain, source, tmp_path / "expected", finding_any)
+    variables = {**finding_any, **cached}
     wheel = extra.build(source, tmp_path / "out", variables=variables)
     assert wheel.read_bytes() == expected.read_bytes()
     assert counters() == MISSES
