@@ -10,6 +10,7 @@ import shutil
 import harness
 import pytest
 from setuptools._distutils.ccompiler import new_compiler
+from setuptools._distutils.errors import CompileError
 from setuptools_isolated_build._compilation import ccache, compilers, direct
 from setuptools_isolated_build._compilation.cached import Cache
 
@@ -41,13 +42,16 @@ def tree(tmp_path, monkeypatch):
 
 @pytest.fixture
 def compiled(extra, tmp_path):
-    """Compile through the cache, and by the compiler itself: the object twice."""
+    """Compile through the cache, and by the compiler itself: the object twice.
+
+    Or None twice, for a source that may fail.
+    """
     private = tmp_path / "build"
     private.mkdir()
     ccache.configuration.cache_clear()  # it is asked for once in a process
     cache = Cache(str(extra.python.parent / "ccache"), "ccache", str(private), {})
 
-    def both(command, source, flags):
+    def both(command, source, flags, *, may_fail=False):
         if shutil.which(command) is None:
             pytest.skip(f"there is no {command}")
         flags = [flag.replace("@DEFINES@", defined()) for flag in shlex.split(flags)]
@@ -62,9 +66,15 @@ def compiled(extra, tmp_path):
                 compiler.set_executable(name, [command, "-O1"])
             if place:
                 compilers.prepare(compiler, place)
-            (obj,) = compiler.compile(
-                [source], output_dir=str(private), extra_postargs=flags
-            )
+            try:
+                (obj,) = compiler.compile(
+                    [source], output_dir=str(private), extra_postargs=flags
+                )
+            except CompileError:
+                if not may_fail:
+                    raise
+                objects.append(None)
+                continue
             with open(obj, "rb") as file:
                 objects.append(file.read())
             os.unlink(obj)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import random
@@ -11,6 +10,7 @@ import sysconfig
 import threading
 import zlib
 
+import changing
 import pytest
 from setuptools_isolated_build._compilation import direct, inputs, lookups
 
@@ -437,58 +437,6 @@ def test_short_texts(tree, compiled, monkeypatch, tmp_path):
     assert not (tmp_path / "ccache" / "setuptools-isolated-build").exists()
 
 
-NAMES = ("x.h", "y.h", "s/x.h", "s/z.h")
-PLACES = (".", "src", "a", "b", "a/s")
-INCLUDES = ('#include "{}"', "#include <{}>", "#include_next <{}>", '#import "{}"')
-GUARDS = ("#pragma once\n", "#ifndef {0}\n#define {0}\n#endif\n", "", "")
-FLAGS = ("-Ia -Ib", "-Ib -Ia", "-Ia -isystem b", "-I. -Ia", "-isystem a -Ib -I./a", "")
-
-
-def a_text(chance):
-    """Some lines of a header, which may include others if they are there."""
-    lines = ["#if __INCLUDE_LEVEL__ < 5"]  # or they would include each other for ever
-    for _ in range(chance.randrange(3)):
-        name = chance.choice(NAMES)
-        line = chance.choice(INCLUDES).format(name)
-        if chance.random() < 0.3:
-            line = f'#if __has_include("{name}")\n{line}\n#endif'
-        lines.append(line)
-    lines.append("#endif")
-    lines.append(f"int v{chance.randrange(9)};" if chance.random() < 0.7 else "")
-    return "\n".join(lines) + "\n"
-
-
-def something(chance):
-    """Change the tree somehow."""
-    path = os.path.normpath(f"{chance.choice(PLACES)}/{chance.choice(NAMES)}")
-    what = chance.randrange(8)
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    if what < 4:
-        if os.path.islink(path):
-            os.unlink(path)
-        with open(path, "w") as file:
-            file.write(chance.choice(GUARDS).format("X") + a_text(chance))
-    elif what == 4 and os.path.lexists(path):
-        os.unlink(path)
-    elif what == 5 and not os.path.lexists(path):
-        os.symlink(os.path.abspath(chance.choice(NAMES)), path)
-    elif what == 6 and os.path.exists(path):
-        times = chance.randrange(10**9)
-        os.utime(path, (times, times))
-    elif what == 7:
-        move = chance.choice([os.replace, link])
-        a, b = chance.sample(["a", "b", "a/s", "src/s"], 2)
-        with contextlib.suppress(OSError):  # one is missing, or in the other
-            if not os.path.lexists(b):
-                move(a, b)
-
-
-def link(target, path):
-    """Link *path* to the directory *target*, if that is not around it."""
-    if os.path.isdir(target) and not path.startswith(target):
-        os.symlink(os.path.abspath(target), path)
-
-
 SEEDS = (
     *range(8),
     *(pytest.param(seed, marks=pytest.mark.long) for seed in range(8, 200)),
@@ -503,10 +451,10 @@ def test_as_the_preprocessor_says(seed, tree, tmp_path):
     known = asked = 0
     while known < 25:
         assert asked < 2000
-        flags = chance.choice(FLAGS)
-        tree({"src/m.c": a_text(chance) + "int end;\n"})
+        flags = chance.choice(changing.FLAGS)
+        tree({"src/m.c": changing.NAME + changing.a_text(chance) + "int end;\n"})
         for _ in range(chance.randrange(12)):
-            something(chance)
+            changing.something(chance)
         for _ in range(4):
             command = ["gcc", *flags.split(), "-c", "src/m.c", "-o", "m.o"]
             compilation = inputs.Compilation(command, command, "", "")
@@ -521,7 +469,7 @@ def test_as_the_preprocessor_says(seed, tree, tmp_path):
             elif read is not None:
                 question.keep(read)
             if chance.random() < 0.5:
-                something(chance)
+                changing.something(chance)
 
 
 def test_how_it_is_kept(tree, compiled, kept):

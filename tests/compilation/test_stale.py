@@ -7,9 +7,12 @@ object has to be the one that the compiler makes by itself.
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import subprocess
 from dataclasses import dataclass, field, replace
 
+import changing
 import pytest
 
 pytestmark = [
@@ -332,3 +335,41 @@ def test_what_is_written_beside_the_object(tree, compiled, tmp_path):
         os.unlink("deps.d")
         for suffix in (".gcno", ".dwo"):
             (tmp_path / "build" / "src" / f"m{suffix}").unlink()
+
+
+SEEDS = (*range(2), *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 24)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_trees_that_change(seed, tree, compiled, hits, tmp_path):
+    """At random, and back to what they were: no object is that of another text."""
+    chance = random.Random(seed)
+    states = []
+    for _ in range(1000):
+        if hits() >= 20:
+            return
+        dice = chance.random()
+        if not states or dice < 0.1:
+            text = changing.NAME + changing.a_text(chance)
+            tree({"src/m.c": text, "src/z.s": ".byte 0\n"})
+        elif dice < 0.4:
+            become(chance.choice(states))
+        elif dice < 0.7:
+            changing.edit(chance)
+        else:
+            changing.something(chance)
+        flags = f"{chance.choice(changing.FLAGS)} {chance.choice(['', '-g', '-g3'])}"
+        found, expected = compiled("gcc", "src/m.c", flags, may_fail=True)
+        assert found == expected
+        states.append(shutil.copytree(".", tmp_path / f"{len(states)}", symlinks=True))
+    pytest.fail("too little was found in the cache")
+
+
+def become(state):
+    """Let the current directory be what it was, but for inodes and the time of change."""
+    for entry in list(os.scandir()):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry)
+        else:
+            os.unlink(entry)
+    shutil.copytree(state, ".", symlinks=True, dirs_exist_ok=True)
