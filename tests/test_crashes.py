@@ -135,7 +135,10 @@ def test_killed_with_a_compiler_cache(
         ]
         with harness.many(runs):
             outputs = [run.finish() for run in runs]
-        assert [run.status for run in runs] == [-signal.SIGKILL, 0], (eighth, outputs)
+        # Where the other one has compiled the object, there is less to do.
+        done = done_by(outputs[0])
+        status = -signal.SIGKILL if done is None or done >= kill_at else 0
+        assert [run.status for run in runs] == [status, 0], (eighth, outputs)
         assert harness.digest(out / f"n-1-{tag(out)}.whl") == expected
         warm = tmp_path / f"warm-{eighth}"
         wheel = extra.build(source, warm, variables=variables)
