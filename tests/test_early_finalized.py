@@ -336,6 +336,7 @@ def test_stated_by_the_project(early, project, plugin, plugged, tmp_path):
     assert run.status == 0, output
     assert SHARED not in output
     used = options(output)
+    assert used
     # Before 65 nothing is printed yet when a command is finalized that early.
     (tree,) = [
         line.partition("isolated build: ")[2]

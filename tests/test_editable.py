@@ -338,7 +338,8 @@ def test_read_only_tree_that_has_to_be_written(
     assert status == 1
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: {source / path}: Permission denied; make it ")
-    if request.config.getoption("--setuptools") in ("80.9.0", ""):
+    printing = ("64.0.3", "69.5.1", "75.8.2", harness.SYSTEM)
+    if request.config.getoption("--setuptools") not in printing:
         assert "Traceback" not in output  # older ones print it themselves
     assert harness.listing(source) == before
     assert list((tmp_path / "out").iterdir()) == []
