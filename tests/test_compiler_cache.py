@@ -63,9 +63,12 @@ MEETING_COMPILER = """
     #include <sys/wait.h>
     #include <unistd.h>
     int main(int argc, char **argv) {
-        int compiles = 0, status = 0;
-        for (int i = 1; i < argc; i++) compiles |= strcmp(argv[i], "-c") == 0;
-        if (compiles && getenv("MEETING_PORT")) {
+        int compiles = 0, asked = 0, status = 0;
+        for (int i = 1; i < argc; i++) {
+            compiles |= strcmp(argv[i], "-c") == 0;
+            asked |= strcmp(argv[i], "-###") == 0;
+        }
+        if (compiles && !asked && getenv("MEETING_PORT")) {
             if (fork() == 0) {
                 char **python = calloc(argc + 3, sizeof *python);
                 python[0] = "PYTHON", python[1] = "-S", python[2] = "SCRIPT";

@@ -20,7 +20,13 @@ import time
 from distutils.errors import DistutilsExecError  # setuptools' own
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from setuptools_isolated_build._compilation import ccache, direct, guard, inputs
+from setuptools_isolated_build._compilation import (
+    ccache,
+    direct,
+    driver,
+    guard,
+    inputs,
+)
 
 if TYPE_CHECKING:
     from setuptools_isolated_build._compilation.lookups import Seen
@@ -116,8 +122,13 @@ class Cache(NamedTuple):
             env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
         asked, directory = compilation.asked, compilation.directory
         since = _make_newer(marker, asked)
-        place = directory or os.getcwd()
         stated = ccache.configuration(self.program)
+        by_contents = ccache.compares_contents(stated)
+        tools = driver.toolchain(asked, env, self.directory, by_contents=by_contents)
+        if tools is None:
+            return []
+        compilation = compilation._replace(toolchain=tools.told)
+        place = directory or os.getcwd()
         question = direct.question(compilation, env, stated)
         found = question.find(self.seen) if question else None
         if found is not None:
@@ -130,13 +141,14 @@ class Cache(NamedTuple):
             if question:
                 question.keep(found)
         obj = os.path.join(place, _object(asked))
-        paths = (f"./{path}" if path[0] == "-" else path for path in found.states)
+        states = {**found.states, **tools.states}
+        paths = (f"./{path}" if path[0] == "-" else path for path in states)
         line = found.listed.removesuffix("\n")
         line = "-" if "\n" in line or not line else line  # which no list is
-        before = guard.as_before(found.states.values(), since)
+        before = guard.as_before(states.values(), since)
         variables = f"list={shlex.quote(line)}\nbefore='{before}'\n"
         _write(marker + guard.FILES, f"{variables}set -- {shlex.join(paths)}\n")
-        _write(marker + guard.STATES, json.dumps([obj, since, found.states]))
+        _write(marker + guard.STATES, json.dumps([obj, since, states]))
         _write(marker + ".key", found.key)
         ccache.be_exact(env, stated)
         env |= {

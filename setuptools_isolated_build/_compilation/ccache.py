@@ -21,6 +21,7 @@ __all__ = [
     "arguments_inside",
     "ask",
     "be_exact",
+    "compares_contents",
     "configuration",
     "prefix_map",
     "without_empty_directories",
@@ -47,7 +48,7 @@ _FORCED = {
 _OPPOSITES = {
     *("CCACHE_NODEPEND", "CCACHE_NODIRECT", "CCACHE_NOHASHDIR", "CCACHE_HARDLINK"),
 }
-_CHECKS = {"content", "mtime"}  # what can tell compilers apart
+_BY_CONTENT, _BY_TIME = "content", "mtime"  # what can tell compilers apart
 
 
 def without_empty_directories(command: list[str]) -> list[str]:
@@ -158,8 +159,13 @@ def be_exact(env: dict[str, str], stated: dict[str, str]) -> None:
     """
     for name in _OPPOSITES:
         env.pop(name, None)
-    check = stated.get("compiler_check", "")
-    env.update(_FORCED, CCACHE_COMPILERCHECK=check if check in _CHECKS else "content")
+    check = _BY_CONTENT if compares_contents(stated) else _BY_TIME
+    env.update(_FORCED, CCACHE_COMPILERCHECK=check)
+
+
+def compares_contents(stated: dict[str, str]) -> bool:
+    """Whether compilers are told apart by their contents, and not by size and time."""
+    return stated.get("compiler_check") != _BY_TIME
 
 
 def _parts(arguments: list[str]) -> Iterator[tuple[str, str]]:

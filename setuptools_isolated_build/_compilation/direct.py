@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 import threading
 import zlib
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "question"]
 
-_FORMAT = 1
+_FORMAT = 2
 _DIRECTORY = "setuptools-isolated-build"  # in ccache's own
 _DIGITS = 3  # of the names of files: 4,096 of some 4 KB are the most
 _MOST = 1 << 20  # bytes of one of them
@@ -74,7 +73,7 @@ class Question(NamedTuple):
             wanted = list(map(frozenset, kept["names"]))
             places = tuple((path, wanted[number]) for path, number in kept["places"])
             found = Lookups(places, seen, frozenset(kept["own"])).find()
-            if found is None or kept["programs"] != _identities(kept["programs"]):
+            if found is None:
                 return None
             source, *headers = inputs.dependencies(kept["listed"])
             states = {source: state(source)}
@@ -115,7 +114,6 @@ class Question(NamedTuple):
                     "names": list(map(list, wanted)),
                     "places": [[path, wanted.index(what)] for path, what in places],
                     "own": list(lookups.own),
-                    "programs": _identities(searches.programs),
                 }
                 _write(self.path, kept)
 
@@ -140,14 +138,11 @@ def question(
     """
     at = compilation.asked.index("-o")
     command = compilation.asked[:at] + compilation.asked[at + 2 :]
-    program = shutil.which(command[0], path=env.get("PATH", os.defpath))
     cache = stated.get("cache_dir", "")
-    variables = list(known.variables(env))
-    said = " ".join((*command, *(value for _, value in variables)))
+    said = " ".join((*command, *(value for _, value in known.variables(env))))
     private = compilation.private
     if (
         sys.platform != "linux"
-        or program is None
         or not os.path.isabs(cache)
         or compilation.directory  # it is asked in another way in each build
         or (private and private in said)
@@ -155,12 +150,8 @@ def question(
         or "\n" in said  # as a part of a name; gcc says each in a line
     ):
         return None
-    try:
-        identities = _identities([program])
-    except OSError:
-        return None  # it was there a moment ago
     here = (os.getcwd(), env.get("PWD"))
-    asked = (_FORMAT, command, here, variables, identities)
+    asked = (_FORMAT, command, here, compilation.toolchain)
     digest = hashlib.sha256(repr(asked).encode(errors="surrogateescape")).hexdigest()
     path = os.path.join(cache, _DIRECTORY, digest[:_DIGITS])
     is_kept = "true" not in {stated.get("read_only"), stated.get("remote_only")}
@@ -214,14 +205,6 @@ def _names_in(path: str, digest: str) -> frozenset[str] | None:
     with open(path, "rb") as file:
         text = file.read()
     return names.asked(text) if hashlib.sha256(text).hexdigest() == digest else None
-
-
-def _identities(programs: Iterable[str]) -> dict[str, list[str | int]]:
-    """Return what tells these programs from others, as ccache by its defaults does."""
-    states = ((path, os.path.realpath(path), os.stat(path)) for path in programs)
-    return {
-        path: [real, found.st_size, found.st_mtime_ns] for path, real, found in states
-    }
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from setuptools_isolated_build._compilation import known, names, searches
+from setuptools_isolated_build._compilation import names, searches
 from setuptools_isolated_build._compilation.lookups import Lookups, full, state
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ class Compilation(NamedTuple):
         asked: as the cache is asked for it.
         directory: the one in which the cache is asked, or "" for the current one.
         private: a path that is another one in each build, or "".
+        toolchain: what compiles, as `driver` tells it.
     """
 
     command: list[str]
     asked: list[str]
     directory: str
     private: str
+    toolchain: str = ""
 
 
 class Evidence(NamedTuple):
@@ -133,7 +135,7 @@ def read(
     key = hashlib.sha256(text)
     for found in states.values():
         key.update(found.digest.encode())
-    key.update(repr(list(known.variables(env))).encode(errors="surrogateescape"))
+    key.update(compilation.toolchain.encode(errors="surrogateescape"))
     evidence = Evidence(text, looked, searched) if searched else None
     return Inputs(key.hexdigest(), rule, states, evidence)
 

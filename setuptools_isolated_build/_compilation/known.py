@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["is_known", "variables", "writes_only_its_object"]
+__all__ = ["is_code", "is_known", "rules", "variables", "writes_only_its_object"]
 
 # Languages whose preprocessor lists all files that are read, apart from those that the
 # assembler reads (`inputs`). An ``.S`` is left out: it is all assembler.
@@ -168,15 +168,30 @@ def writes_only_its_object(command: list[str], paths: set[str]) -> bool:
     return True
 
 
+def rules(command: list[str]) -> list[str]:
+    """Return *command* without its files, and what is passed on as it is.
+
+    Returns:
+        At its end the suffix of the source, which says the language.
+    """
+    found, before, suffix = command[:1], "", ""
+    for argument in command[1:]:
+        is_value, flag = bool(before), before or argument
+        before = argument if argument in _WITH_VALUE and not is_value else ""
+        if flag.startswith((*_SEARCHING, *_MAPS)) or flag == "-o":
+            continue
+        if is_value or argument.startswith("-"):
+            found.append(argument)
+        else:
+            suffix = os.path.splitext(argument)[1]
+    return [*found, suffix]
+
+
 def variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Return what compilers may read of *env*, and where their assembler is."""
+    """Return what compilers may read of *env*."""
     for name in sorted(env):
         if name in _VARIABLES or name.startswith(_PREFIXES):
             yield name, env[name]
-    assembler = shutil.which("as", path=env.get("PATH", os.defpath))
-    if assembler:
-        found = os.stat(assembler)
-        yield "as", f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _is_program(word: str) -> bool:
@@ -205,10 +220,17 @@ def _is_compiler(program: str, path: str) -> bool:
     if found is None:
         return False
     found = os.path.realpath(found)
-    if not _COMPILER.fullmatch(os.path.basename(found)):
-        return False
     try:
-        with open(found, "rb") as file:
-            return file.read(4) in _PROGRAMS
+        return bool(_COMPILER.fullmatch(os.path.basename(found))) and is_code(found)
     except OSError:
         return False
+
+
+def is_code(path: str) -> bool:
+    """Whether the program at *path* is no script.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return file.read(4) in _PROGRAMS

@@ -6,7 +6,6 @@ all of them are looked at (`lookups`).
 
 from __future__ import annotations
 
-import os
 import re
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ __all__ = ["Searches", "stated"]
 # With 10, ``__has_include`` became a part of the preprocessor, and no macro; with 15
 # there is ``#embed``, which looks for files in another way. Tested with 11 and 12.
 _VERSION = re.compile(r"gcc version 1[0-4]\.")
-_COMPILER = re.compile(r" (/\S*/cc1(?:plus|obj|objplus)?) -E ")
+_COMPILER = re.compile(r" /\S*/cc1(?:plus|obj|objplus)? -E ")
 _IGNORED = re.compile(r'ignoring (?:nonexistent|duplicate) directory "(.*)"')
 _REASON = "  as it is a non-system directory that duplicates a system directory"
 _QUOTED = '#include "..." search starts here:'
@@ -32,13 +31,11 @@ class Searches(NamedTuple):
 
     Attributes:
         directories: those for headers, as they were stated, and those of gcc's own.
-        programs: what its preprocessor is, and the directory with gcc's own files.
         is_usual: whether it is a release of gcc that looks for nothing else than what
             `names` knows of, by its own rules alone, and everywhere for all of it.
     """
 
     directories: list[str]
-    programs: list[str]
     is_usual: bool
 
 
@@ -50,8 +47,7 @@ def stated(said: str) -> Searches | None:
     has_version = False
     for line in lines:
         has_version |= bool(_VERSION.match(line))
-        program = _COMPILER.match(line)
-        if program is not None:
+        if _COMPILER.match(line):
             break
     else:
         return None
@@ -68,5 +64,4 @@ def stated(said: str) -> Searches | None:
             return None
     else:
         return None
-    programs = [program[1], os.path.dirname(program[1])]
-    return Searches(directories, programs, has_version and is_for_all and not has_specs)
+    return Searches(directories, has_version and is_for_all and not has_specs)
