@@ -110,12 +110,19 @@ def _libraries(program: str, env: Mapping[str, str], scratch: str) -> Iterator[s
 
     A distribution may have a compiler's code in a package of its own (libLLVM).
     """
-    if "CS_GNU_LIBC_VERSION" in os.confstr_names:
+    if _has_glibc():  # another loader would run it
         done = _run([program], {**env, _TRACE: "1"}, scratch)
         for line in os.fsdecode(done.stdout).splitlines():
             found = _LIBRARY.fullmatch(line.strip())
             if found:
                 yield found[1]
+
+
+def _has_glibc() -> bool:
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (OSError, ValueError):  # musl knows the name, macOS does not
+        return False
 
 
 def _run(
