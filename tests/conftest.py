@@ -178,6 +178,15 @@ def plugged(
 
 
 @pytest.fixture(scope="session")
+def setup_at_once(plugged: harness.Environment) -> harness.Environment:
+    """The same by setuptools' own backend: setup.py runs while another one does.
+
+    By the plugin's, which `--backend` may name, it would wait for its turn.
+    """
+    return replace(plugged, backend=harness.SETUPTOOLS)
+
+
+@pytest.fixture(scope="session")
 def extra(
     request: pytest.FixtureRequest,
     make_environment: Callable[..., harness.Environment],

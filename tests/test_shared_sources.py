@@ -104,14 +104,14 @@ def beginner(start, plugged, source):
     return begin_one
 
 
-def read_half(begin, meeting, step="build_py", frontend="wheel"):
+def read_half(begin, meeting, step="build_py", frontend="wheel", **more):
     """Let a rival be in the middle of writing before, while and after a reader reads.
 
     Returns what the reader has said.
     """
-    rival = begin("rival", "slowly", step)
+    rival = begin("rival", "slowly", step, **more)
     assert meeting.arrival() == "half-written"
-    reader = begin("reader", "not", step, frontend)
+    reader = begin("reader", "not", step, frontend, **more)
     assert meeting.arrival() == "copied"
     meeting.let_go("copied")
     meeting.let_go("half-written")
@@ -125,8 +125,11 @@ def read_half(begin, meeting, step="build_py", frontend="wheel"):
 
 @pytest.mark.parametrize("frontend", ["wheel", "setup.py"])
 @pytest.mark.parametrize("step", ["setup.py", "build_py", "egg_info"])
-def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
-    output = read_half(begin, meeting, step, frontend)
+def test_half_written_all_the_time(
+    step, frontend, begin, plugged, setup_at_once, meeting, tmp_path
+):
+    environment = setup_at_once if step == "setup.py" else plugged
+    output = read_half(begin, meeting, step, frontend, environment=environment)
     assert made(tmp_path / "rival") == WHOLE
     assert made(tmp_path / "reader") == WHOLE
     assert AGAIN in output
@@ -135,12 +138,13 @@ def test_half_written_all_the_time(step, frontend, begin, meeting, tmp_path):
 
 @pytest.mark.parametrize("step", ["setup.py", "build_py"])
 def test_sources_outside_of_the_project(
-    step, start, plugged, project, meeting, tmp_path
+    step, start, plugged, setup_at_once, project, meeting, tmp_path
 ):
     """Of several projects in one repository, say."""
     inside = ("setup.py", "pyproject.toml")
     files = {f"sub/{x}" if x in inside else x: text for x, text in FILES.items()}
-    begin = beginner(start, plugged, project(files) / "sub")
+    environment = setup_at_once if step == "setup.py" else plugged
+    begin = beginner(start, environment, project(files) / "sub")
     read_half(begin, meeting, step)
     assert made(tmp_path / "reader") == WHOLE
 
@@ -209,11 +213,13 @@ with neighbours.alone(os.getcwd(), place, 60, lambda text: print(text, flush=Tru
 """
 
 
-def test_the_writer_stands_at_the_gate(begin, plugged, meeting, telling, tmp_path):
+def test_the_writer_stands_at_the_gate(
+    begin, plugged, setup_at_once, meeting, telling, tmp_path
+):
     """It has written before it could be known, and cannot come in to be known."""
-    rival = begin("rival", "slowly", "setup.py")
+    rival = begin("rival", "slowly", "setup.py", environment=setup_at_once)
     assert meeting.arrival() == "half-written"
-    reader = begin("reader", "not", "setup.py")
+    reader = begin("reader", "not", "setup.py", environment=setup_at_once)
     assert meeting.arrival() == "copied"
     variables = {**meeting.variables, **telling}
     command = [str(plugged.python), "-c", ALONE]
@@ -233,7 +239,7 @@ def test_the_writer_stands_at_the_gate(begin, plugged, meeting, telling, tmp_pat
     assert made(tmp_path / "reader") == WHOLE
 
 
-def test_one_begins_while_another_is_alone(begin, meeting, tmp_path):
+def test_one_begins_while_another_is_alone(begin, setup_at_once, meeting, tmp_path):
     """Its setup.py has run before it comes to the gate: then it is done once more."""
     rival = begin("rival", "slowly", "build_py")
     assert meeting.arrival() == "half-written"
@@ -241,7 +247,8 @@ def test_one_begins_while_another_is_alone(begin, meeting, tmp_path):
     assert meeting.arrival() == "copied"
     rival.kill_session()
     rival.finish(60)
-    third = begin("third", "slowly", "setup.py", NAME="half-written by the third")
+    name = {"NAME": "half-written by the third"}
+    third = begin("third", "slowly", "setup.py", environment=setup_at_once, **name)
     assert meeting.arrival() == "half-written by the third"
     meeting.let_go("copied")
     assert meeting.arrival() == "copied"  # alone, and half of what the third one writes
@@ -777,7 +784,7 @@ COMPILED = harness.Meeting.CODE + textwrap.dedent(
     ],
     ids=" in ".join,
 )
-def half_compiled(request, project, plugged, start, meeting):
+def half_compiled(request, project, plugged, setup_at_once, start, meeting):
     """A rival that has removed what it had written half, and a reader of that half."""
     if os.name == "nt":
         pytest.skip("for Unix compilers")
@@ -786,9 +793,10 @@ def half_compiled(request, project, plugged, start, meeting):
 
     def begin_both(of_rival, of_reader):
         made = dict(zip(("MADE", "STEP"), request.param))
-        rival = start(plugged, source, "wheel", "rival", {**made, **of_rival})
+        environment = setup_at_once if made["STEP"] == "setup.py" else plugged
+        rival = start(environment, source, "wheel", "rival", {**made, **of_rival})
         assert meeting.arrival() == "half-written"
-        reader = start(plugged, source, "wheel", "reader", {**made, **of_reader})
+        reader = start(environment, source, "wheel", "reader", {**made, **of_reader})
         assert meeting.arrival() == "compiled"
         meeting.let_go("half-written")
         assert meeting.arrival() == "removed"

@@ -228,7 +228,7 @@ def test_wrong_setting_is_refused_by_the_build(project, plugged, tmp_path):
 
 @pytest.mark.parametrize("command", ["build", "egg_info", "install_lib"])
 def test_in_tree_commands_take_turns(
-    command, project, plugged, meeting, start, tmp_path
+    command, project, plugged, setup_at_once, meeting, start, tmp_path
 ):
     """They share what they are asked for; a hook does not wait for them."""
     source = project(
@@ -269,7 +269,7 @@ def test_in_tree_commands_take_turns(
         runs[who] = plugged.start(by_hand, source, variables)
     with harness.many(list(runs.values())):
         one = meeting.arrival()
-        hook = start(plugged, source, "wheel", "hook")
+        hook = start(setup_at_once, source, "wheel", "hook")
         assert meeting.arrival() == "hook"
         meeting.let_go("hook")
         output = hook.finish()
