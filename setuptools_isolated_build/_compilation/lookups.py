@@ -6,6 +6,7 @@ tell what else it takes for a name.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -149,9 +150,11 @@ def state(path: str, found: os.stat_result | None = None) -> guard.State:
     """Return the state of the file at *path*, which *found* says already, but for one.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no file: a device may have no end.
     """
     found = found or os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "no regular file", path)
     times = (found.st_mtime_ns, found.st_ctime_ns)
     stated = (path, found.st_dev, found.st_ino, found.st_size, *times)
     with _looking:

@@ -93,6 +93,12 @@ def test_what_is_not_there(key):
     assert inputs.read(compilation, "a.d", os.environ, {}) is None
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="this is not Unix")
+def test_a_device(key):
+    """``#embed "/dev/urandom" limit(8)`` reads a little of it, and it has no end."""
+    assert key('#include "/dev/null"\n') is None
+
+
 def test_a_mistake_in_another_source(key, monkeypatch):
     """It does not change how the compiler is asked for this one."""
     monkeypatch.setattr(inputs, "_not_gcc", set())
