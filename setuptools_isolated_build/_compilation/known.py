@@ -136,7 +136,7 @@ def is_known(command: list[str], env: Mapping[str, str]) -> bool:
             return False
     return (
         sources == 1
-        and "-o" in command
+        and command.count("-o") == 1
         and command.count("-arch") <= 1  # there is no one text of several
         and _is_compiler(command[0], env.get("PATH", os.defpath))
     )

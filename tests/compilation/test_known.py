@@ -88,6 +88,7 @@ def test_other_languages(source):
 def test_other_commands():
     assert not is_known("gcc", "-shared", "a.o", "-o", "a.so")
     assert not is_known("gcc", "-c", "a.c")
+    assert not is_known("gcc", "-o", "b.o", *FILES)
     assert not is_known("env", "gcc", *FILES)
     assert not is_known("gcc", *FILES, env={**ENV, "DEPENDENCIES_OUTPUT": "x"})
 
