@@ -9,6 +9,7 @@ tells these programs from others, is a part of what the cache compares.
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import re
 import shlex
@@ -26,9 +27,10 @@ __all__ = ["Toolchain", "toolchain"]
 _SECONDS = 60
 _NAME = "source"  # without the suffix, which says the language
 _IN_PROCESS = " (in-process)"  # clang, of the line after it
-# A line of what glibc's loader says: ``libz.so.1 => /lib/libz.so.1 (0x00007f…)``.
+# A line of what loaders say: ``libz.so.1 => /lib/libz.so.1 (0x00007f…)``.
 _LIBRARY = re.compile(r"(?:.* => )?(/.*) \(0x[0-9a-f]+\)")
 _TRACE = "LD_TRACE_LOADED_OBJECTS"
+_LOADER_OF_MUSL = "/lib/ld-musl-*.so.1"
 
 
 class Toolchain(NamedTuple):
@@ -98,7 +100,11 @@ def _asked(
             found += shlex.split(line)[:1]
     path = env.get("PATH", os.defpath)
     files = dict.fromkeys(shutil.which(name, path=path) or "" for name in found)
-    if len(found) == 1 or not all(map(known.is_code, files)):
+    if len(found) == 1 or not all(
+        # A relative path is another one in another directory.
+        os.path.isabs(file) and known.is_code(file)
+        for file in files
+    ):
         return None
     for program in list(files):
         files.update(dict.fromkeys(_libraries(program, env, scratch)))
@@ -106,16 +112,21 @@ def _asked(
 
 
 def _libraries(program: str, env: Mapping[str, str], scratch: str) -> Iterator[str]:
-    """Return what is loaded with *program*, where the loader says it.
+    """Return what is loaded with *program*, where a loader says it.
 
     A distribution may have a compiler's code in a package of its own (libLLVM).
     """
+    loaders = glob.glob(_LOADER_OF_MUSL)
     if _has_glibc():  # another loader would run it
-        done = _run([program], {**env, _TRACE: "1"}, scratch)
-        for line in os.fsdecode(done.stdout).splitlines():
-            found = _LIBRARY.fullmatch(line.strip())
-            if found:
-                yield found[1]
+        command, env = [program], {**env, _TRACE: "1"}
+    elif loaders:
+        command = [loaders[0], "--list", program]
+    else:
+        return
+    for line in os.fsdecode(_run(command, env, scratch).stdout).splitlines():
+        found = _LIBRARY.fullmatch(line.strip())
+        if found:
+            yield found[1]
 
 
 def _has_glibc() -> bool:

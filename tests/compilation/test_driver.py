@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import shutil
 import subprocess
 
@@ -57,7 +56,7 @@ class Tools:
 
     def __init__(self, compiler):
         real = os.path.realpath(shutil.which(compiler))
-        name = re.sub(r"-[\d.]+$", "", os.path.basename(real))
+        name = compiler.partition("-")[0]
         self.driver = os.path.abspath(f"tool/bin/{name}")
         os.makedirs("tool/bin")
         shutil.copy(real, self.driver)
@@ -153,6 +152,22 @@ def test_told_apart_as_ccache_does(
     assert found == expected
 
 
+@pytest.mark.skipif(not shutil.which("musl-gcc"), reason="there is no musl-gcc")
+def test_libraries_by_the_loader_of_musl(tmp_path, monkeypatch):
+    """As on Alpine, where `test_nothing_stale` needs it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(driver, "_has_glibc", lambda: False)
+    (tmp_path / "a.c").write_text("int a(void) { return 0; }\n")
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
+    said("musl-gcc", "-shared", "-fPIC", "a.c", "-o", "liba.so")
+    flags = ("-Wl,--no-as-needed", f"-Wl,-rpath,{tmp_path}", f"{tmp_path}/liba.so")
+    said("musl-gcc", "main.c", *flags, "-o", "main")
+    said("musl-gcc", "-static", "main.c", "-o", "static")
+    libraries = functools.partial(driver._libraries, env={}, scratch=str(tmp_path))
+    assert str(tmp_path / "liba.so") in libraries(str(tmp_path / "main"))
+    assert list(libraries(str(tmp_path / "static"))) == []
+
+
 def test_a_configuration_of_clang(tree, compiled, hits):
     """From clang 16 on it reads one without being told."""
     names = ("clang", *(f"clang-{number}" for number in range(16, 30)))
@@ -232,6 +247,16 @@ def test_what_does_not_say_what_it_runs(tmp_path):
     assert toolchain(command, os.environ, str(tmp_path)) is None
     program.unlink()
     assert toolchain(command, os.environ, str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("compiler", ["tool/bin/gcc", "gcc"])
+def test_a_relative_path(compiler, tools, compiled, hits, monkeypatch):
+    """Somewhere else it is another compiler, or none."""
+    monkeypatch.setenv("PATH", f"tool/bin{os.pathsep}{os.environ['PATH']}")
+    for _ in range(2):
+        found, expected = compiled(compiler, "src/m.c", "-Ia")
+        assert found == expected
+    assert hits() == 0
 
 
 def test_rules():
