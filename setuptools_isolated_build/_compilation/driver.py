@@ -132,7 +132,7 @@ def _libraries(program: str, env: Mapping[str, str], scratch: str) -> Iterator[s
 def _has_glibc() -> bool:
     try:
         return bool(os.confstr("CS_GNU_LIBC_VERSION"))
-    except (OSError, ValueError):  # musl knows the name, macOS does not
+    except (AttributeError, OSError, ValueError):  # musl knows the name, macOS does not
         return False
 
 
