@@ -150,7 +150,7 @@ class Cache(NamedTuple):
         _write(marker + guard.FILES, f"{variables}set -- {shlex.join(paths)}\n")
         _write(marker + guard.STATES, json.dumps([obj, since, states]))
         _write(marker + ".key", found.key)
-        ccache.be_exact(env, stated)
+        ccache.be_exact(env, stated, compilation.empty)
         env |= {
             guard.MARKER: marker,
             # By name, since ccache splits this at spaces.

@@ -4,7 +4,7 @@ ccache hashes paths that the object does not hold. Of sources and headers that a
 generated in build_temp, they have the build tree in them: such a compilation is run
 inside the build tree, where the path is the same for all, and what the compiler then
 writes down differently is mapped to what it is without us. Of an isolated environment,
-the path of a directory for headers that has none: it is left out.
+the path of a directory for headers that has none: it is not hashed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = [
     "arguments_inside",
@@ -23,8 +23,8 @@ __all__ = [
     "be_exact",
     "compares_contents",
     "configuration",
+    "finding_nothing",
     "prefix_map",
-    "without_empty_directories",
 ]
 
 # With these there is a miss and nothing worse: what paths they hold is not understood.
@@ -39,8 +39,8 @@ _SECONDS = 60
 # to an object is one to what all others get.
 _FORCED = {
     **dict.fromkeys(("CCACHE_DEPEND", "CCACHE_DIRECT", "CCACHE_HASHDIR"), "1"),
-    **dict.fromkeys(("CCACHE_SLOPPINESS", "CCACHE_IGNOREOPTIONS"), ""),
-    **dict.fromkeys(("CCACHE_IGNOREHEADERS", "CCACHE_BASEDIR"), ""),
+    **dict.fromkeys(("CCACHE_SLOPPINESS", "CCACHE_IGNOREHEADERS"), ""),
+    "CCACHE_BASEDIR": "",
     **dict.fromkeys(("CCACHE_COMPILER", "CCACHE_PATH"), ""),
     "CCACHE_COMPILERTYPE": "auto",
     "CCACHE_NOHARDLINK": "1",
@@ -51,11 +51,14 @@ _OPPOSITES = {
 _BY_CONTENT, _BY_TIME = "content", "mtime"  # what can tell compilers apart
 
 
-def without_empty_directories(command: list[str]) -> list[str]:
-    """Return *command* without the absolute ``-I`` by which nothing can be found."""
+def finding_nothing(command: list[str]) -> list[str]:
+    """Return each absolute ``-I`` of a directory without files.
+
+    Nothing is found by it, unless a name leads out of it (``../a.h``).
+    """
     if any("missing-include-dirs" in argument for argument in command):
-        return command
-    return [argument for argument in command if not _finds_nothing(argument)]
+        return []
+    return [argument for argument in command if _finds_nothing(argument)]
 
 
 def prefix_map(was: str, becomes: str) -> str:
@@ -150,17 +153,24 @@ def ask(program: str, option: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def be_exact(env: dict[str, str], stated: dict[str, str]) -> None:
+def be_exact(
+    env: dict[str, str], stated: dict[str, str], unhashed: Iterable[str]
+) -> None:
     """Let *env* keep ccache from finding or compiling what was not asked for.
 
     Args:
         env: the variables that ccache is run with.
         stated: the user's `configuration`.
+        unhashed: arguments whose effect ccache knows otherwise.
     """
     for name in _OPPOSITES:
         env.pop(name, None)
     check = _BY_CONTENT if compares_contents(stated) else _BY_TIME
-    env.update(_FORCED, CCACHE_COMPILERCHECK=check)
+    # A list of words, in which a star at the end stands for anything.
+    ignored = [word for word in unhashed if word.split() == [word] and word[-1] != "*"]
+    env.update(
+        _FORCED, CCACHE_COMPILERCHECK=check, CCACHE_IGNOREOPTIONS=" ".join(ignored)
+    )
 
 
 def compares_contents(stated: dict[str, str]) -> bool:

@@ -204,16 +204,20 @@ def _through_cache(
         run(command, **kwargs)
         return
     asked, directory = list(command), ""
+    empty: tuple[str, ...] = ()
     if name == "ccache":
-        asked = ccache.without_empty_directories(asked)
+        empty = tuple(ccache.finding_nothing(asked))
+        if not cache:  # it is left to its wrapper, but for what is not even there
+            asked = [x for x in asked if x not in empty or os.path.lexists(x[2:])]
         inside = ccache.arguments_inside(asked, place.private, place.in_tree)
         if inside is not None:
             asked, directory = inside, place.private
-    key = "\0".join((os.getcwd(), *asked)).replace(place.private, "")
+    words = (word for word in asked if word not in empty)
+    key = "\0".join((os.getcwd(), *words)).replace(place.private, "")
     if cache:
         from setuptools_isolated_build._compilation.inputs import Compilation
 
-        compilation = Compilation(command, asked, directory, place.private)
+        compilation = Compilation(command, asked, directory, place.private, empty)
         compile_it = partial(cache.compile, run, compilation, tell, **kwargs)
     elif directory:
         asked = ["sh", "-c", 'cd "$0" && exec "$@"', directory, *asked]

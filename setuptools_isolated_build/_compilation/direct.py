@@ -138,6 +138,7 @@ def question(
     """
     at = compilation.asked.index("-o")
     command = compilation.asked[:at] + compilation.asked[at + 2 :]
+    command = [word for word in command if word not in compilation.empty]
     cache = stated.get("cache_dir", "")
     said = " ".join((*command, *(value for _, value in known.variables(env))))
     private = compilation.private

@@ -56,6 +56,7 @@ class Compilation(NamedTuple):
         asked: as the cache is asked for it.
         directory: the one in which the cache is asked, or "" for the current one.
         private: a path that is another one in each build, or "".
+        empty: each ``-I`` of a directory without files.
         toolchain: what compiles, as `driver` tells it.
     """
 
@@ -63,6 +64,7 @@ class Compilation(NamedTuple):
     asked: list[str]
     directory: str
     private: str
+    empty: tuple[str, ...] = ()
     toolchain: str = ""
 
 
@@ -124,6 +126,8 @@ def read(
         if not paths or not _is_whole(text):
             return None
         searched = searches.stated(said) if said else None
+        if searched and compilation.empty and names.lead_out(names.included(text)):
+            searched = searched._replace(is_usual=False)
         looked = _lookups(list(paths), directory, text, searched, seen)
         if (said and not searched) or looked.are_precompiled():
             return None

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Located", "Names", "asked", "included", "located", "may_ask", "searched"]
+__all__ = [
+    "Located",
+    "Names",
+    "asked",
+    "included",
+    "lead_out",
+    "located",
+    "may_ask",
+    "searched",
+]
 
 # gcc includes it by itself, if it is there.
 _ALWAYS = b"stdc-predef.h"
@@ -77,6 +86,11 @@ class Names(NamedTuple):
 def included(text: bytes) -> Names:
     """Return the names of what was included, by the text of ``gcc -E -dI``."""
     return _names([*_INCLUDED.findall(text), (b"", _ALWAYS)])
+
+
+def lead_out(names: Names) -> bool:
+    """Whether one may be found outside of the directory in which it is looked for."""
+    return any(os.pardir in name.split("/") for name in names.quoted | names.angled)
 
 
 def searched(text: bytes) -> set[str]:

@@ -136,8 +136,13 @@ def test_empty_directories_for_headers(here):
     (here / "link").mkdir()
     (here / "link" / "to").symlink_to(here / "include")
     named = [f"-I{here}/{name}" for name in ("empty", "missing", "link")]
-    kept = ["gcc", "-Imissing", f"-I{here}", named[2], "-c", "a.c"]
-    command = [*kept[:3], *named[:2], *kept[3:]]
-    assert ccache.without_empty_directories(command) == kept
-    telling = [*command, "-Werror=missing-include-dirs"]
-    assert ccache.without_empty_directories(telling) == telling
+    command = ["gcc", "-Imissing", f"-I{here}", *named, "-c", "a.c"]
+    assert ccache.finding_nothing(command) == named[:2]
+    assert ccache.finding_nothing([*command, "-Werror=missing-include-dirs"]) == []
+
+
+def test_what_is_not_hashed():
+    """A word of a list, and no pattern."""
+    env = {}
+    ccache.be_exact(env, {}, ["-I/a", "-I/b c", "-I/d*", "-I/e"])
+    assert env["CCACHE_IGNOREOPTIONS"] == "-I/a -I/e"

@@ -191,7 +191,7 @@ def test_another_compiler(tree):
     command = ["gcc", "-c", "src/m.c", "-o", "m.o"]
 
     def ask(toolchain):
-        compilation = inputs.Compilation(command, command, "", "", toolchain)
+        compilation = inputs.Compilation(command, command, "", "", toolchain=toolchain)
         return direct.question(compilation, os.environ, {"cache_dir": "/x"}).digest
 
     assert ask("gcc 12") == ask("gcc 12") != ask("gcc 13")
@@ -392,6 +392,18 @@ def test_what_differs_in_each_build(tree, compiled):
     assert ask("/private")
     assert ask().digest == ask(command=[*command[:-1], "/other/m.o"]).digest
     assert not ask(command=[*command, "-I/a\nb"])
+
+
+@pytest.mark.parametrize(("name", "expected"), [("h.h", 1), ("../a/h.h", 3)])
+def test_empty_directories(name, expected, tree, compiled, asked):
+    """With another name in each build; a name may lead out of them."""
+    tree({**FILES, "src/m.c": TEXT.replace('"h.h"', f"<{name}>")})
+    for number in range(3):
+        empty = os.path.abspath(f"environment{number}/include")
+        os.makedirs(empty)
+        found, wanted = compiled("gcc", "src/m.c", f"-I{empty} -Ia")
+        assert found == wanted
+    assert len(asked) == expected
 
 
 def test_short_texts(tree, compiled, monkeypatch, tmp_path):

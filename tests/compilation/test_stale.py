@@ -195,6 +195,45 @@ def test_nothing_stale(case, compiler, tree, compiled, monkeypatch):
     assert found == expected
 
 
+EMPTY_FIRST = {
+    "p/real/h.h": ONE,
+    "q/real/h.h": TWO,
+    "q/f/x.h": "",
+    "src/m.c": "#include <../real/h.h>\nint f(void) { return VALUE; }\n",
+}
+
+
+@pytest.mark.parametrize("compiler", BOTH)
+def test_by_way_of_an_empty_directory(compiler, tree, compiled, hits):
+    """Nothing is in it, and a name that leads out of it is found by it."""
+    tree(EMPTY_FIRST)
+    places = [os.path.abspath(place) for place in ("p/e", "q/f")]
+    os.mkdir(places[0])
+    flags = f"-I{places[0]} -I{places[1]} -g"
+    for _ in ("cold", "warm"):
+        found, before = compiled(compiler, "src/m.c", flags)
+        assert found == before
+    assert hits() == 1
+    os.rmdir(places[0])
+    found, expected = compiled(compiler, "src/m.c", flags)
+    assert found == expected != before
+    os.mkdir(places[0])
+    found, expected = compiled(compiler, "src/m.c", flags)
+    assert found == expected == before
+
+
+@pytest.mark.parametrize("compiler", BOTH)
+def test_an_empty_directory_with_another_name(compiler, tree, compiled, hits):
+    """As in isolated environments: it is not compiled again."""
+    tree({"src/m.c": SEARCHED.format("h.h"), "a/h.h": ONE})
+    for number in range(3):
+        empty = os.path.abspath(f"environment{number}/include")
+        os.makedirs(empty)
+        found, expected = compiled(compiler, "src/m.c", f"-I{empty} -Ia -g")
+        assert found == expected
+        assert hits() == number
+
+
 @pytest.mark.parametrize("place", ["a", "src"])
 def test_a_precompiled_header_found_first(place, tree, compiled):
     """gcc reads it, and never looks at the header, which is in another directory."""
