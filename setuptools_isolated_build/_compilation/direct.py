@@ -152,7 +152,9 @@ def question(
     ):
         return None
     here = (os.getcwd(), env.get("PWD"))
-    asked = (_FORMAT, command, here, compilation.toolchain)
+    # Names that lead out of an empty directory are kept where there was none.
+    has_empty = bool(compilation.empty)
+    asked = (_FORMAT, command, has_empty, here, compilation.toolchain)
     digest = hashlib.sha256(repr(asked).encode(errors="surrogateescape")).hexdigest()
     path = os.path.join(cache, _DIRECTORY, digest[:_DIGITS])
     is_kept = "true" not in {stated.get("read_only"), stated.get("remote_only")}

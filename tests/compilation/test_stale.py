@@ -223,6 +223,20 @@ def test_by_way_of_an_empty_directory(compiler, tree, compiled, hits):
 
 
 @pytest.mark.parametrize("compiler", BOTH)
+def test_an_empty_directory_is_added(compiler, tree, compiled):
+    """What was kept without it does not hold with it."""
+    tree(EMPTY_FIRST)
+    places = [os.path.abspath(place) for place in ("p/e", "q/f")]
+    os.mkdir(places[0])
+    for _ in ("cold", "warm"):
+        found, before = compiled(compiler, "src/m.c", f"-I{places[1]}")
+        assert found == before
+    found, expected = compiled(compiler, "src/m.c", f"-I{places[0]} -I{places[1]}")
+    assert expected != before
+    assert found == expected
+
+
+@pytest.mark.parametrize("compiler", BOTH)
 def test_an_empty_directory_with_another_name(compiler, tree, compiled, hits):
     """As in isolated environments: it is not compiled again."""
     tree({"src/m.c": SEARCHED.format("h.h"), "a/h.h": ONE})
