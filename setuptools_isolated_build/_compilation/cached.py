@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from distutils.errors import DistutilsExecError  # setuptools' own
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -36,6 +37,7 @@ __all__ = ["Cache"]
 _GUARD = "setuptools-isolated-build-guard"
 _TICK = 0.002  # seconds: file systems stamp by a clock that ticks every few of these
 _MOST_TICKS = 50
+_asking = threading.Lock()  # compilations that begin together would all ask the same
 _broken: dict[str, object] = {}  # programs, each with who has seen it first
 
 
@@ -122,9 +124,10 @@ class Cache(NamedTuple):
             env.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))
         asked, directory = compilation.asked, compilation.directory
         since = _make_newer(marker, asked)
-        stated = ccache.configuration(self.program)
-        by_contents = ccache.compares_contents(stated)
-        tools = driver.toolchain(asked, env, self.directory, by_contents=by_contents)
+        with _asking:
+            stated = ccache.configuration(self.program)
+            exactly = ccache.compares_contents(stated)
+            tools = driver.toolchain(asked, env, self.directory, by_contents=exactly)
         if tools is None:
             return []
         compilation = compilation._replace(toolchain=tools.told)

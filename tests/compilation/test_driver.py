@@ -10,9 +10,17 @@ import functools
 import os
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from setuptools_isolated_build._compilation import direct, driver, known
+from setuptools_isolated_build._compilation import (
+    cached,
+    direct,
+    driver,
+    inputs,
+    known,
+)
 
 pytestmark = [
     pytest.mark.any_setuptools,
@@ -46,8 +54,8 @@ int main(int count, char **words) {
 toolchain = functools.partial(driver.toolchain, by_contents=False)
 
 
-def said(*command):
-    options = {"check": True, "capture_output": True, "text": True, "timeout": 60}
+def said(*command, **options):
+    options |= {"check": True, "capture_output": True, "text": True, "timeout": 60}
     return subprocess.run(command, **options).stdout.strip()
 
 
@@ -239,6 +247,38 @@ def test_the_same_for_all_builds(compiler, tmp_path, monkeypatch):
     assert told("-O1 -g -I b -DX=1 -ffile-prefix-map=/x=y", "there") == before
     assert told("-O2 -g -Ia") != before
     assert told("-O1 -g -Ia", CPATH="/x") != before
+
+
+def test_asked_once(tree, extra, tmp_path, monkeypatch):
+    """Not by each of the threads that begin together."""
+    tree({"a.c": "", "b.c": ""})
+    both = threading.Barrier(2, timeout=60)
+    newer, run, asked = cached._make_newer, driver._run, []
+
+    def begin(*args):
+        both.wait()
+        return newer(*args)
+
+    def count(command, *args):
+        asked.append(command)
+        return run(command, *args)
+
+    def compile_it(name):
+        command = ["gcc", "-c", f"{name}.c", "-o", f"{name}.o"]
+        compilation = inputs.Compilation(command, command, "", str(tmp_path), ())
+        cache.compile(lambda words, env: said(*words, env=env), compilation, print)
+
+    monkeypatch.setattr(cached, "_make_newer", begin)
+    monkeypatch.setattr(driver, "_run", count)
+    driver._asked.cache_clear()
+    cache = cached.Cache(
+        str(extra.python.parent / "ccache"), "ccache", str(tmp_path), {}
+    )
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(compile_it, "ab"))
+    assert os.path.exists("a.o")
+    assert os.path.exists("b.o")
+    assert sum("-###" in command for command in asked) == 1
 
 
 def test_what_does_not_say_what_it_runs(tmp_path):
