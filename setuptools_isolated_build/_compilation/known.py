@@ -106,20 +106,22 @@ _MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
 _FOR_OTHERS = ("-Wa,", "-Wl,", "-Wp,")
 _FOR_PREPROCESSOR, _MACROS = "-Wp,", ("-D", "-U")
 
-# What gcc and clang are documented to read, and what the linker's stub on macOS does.
-# ccache hashes some of it; the rest may be of clang only.
+# What gcc and clang read, apart from what only changes where and how they say things.
+# Not all of it is documented. With them the linker's stub on macOS. ccache hashes some.
 _VARIABLES = {
     *("COMPILER_PATH", "LIBRARY_PATH", "SDKROOT", "SOURCE_DATE_EPOCH", "CPATH"),
     *("C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "ZERO_AR_DATE"),
+    *("OBJCPLUS_INCLUDE_PATH", "BINUTILS_ROOT", "LLVM_OVERRIDE_PRODUCER"),
 }
 _PREFIXES = ("GCC_", "CLANG_", "CCC_", "MACOSX_", "COLLECT_", "LC_", "LANG")
-# With these, which makefiles set, gcc writes what it has read to a further file.
-_WRITING = {"DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES"}
+# With these, some of which makefiles set, they write a further file. And where gcc's
+# headers of C++ are: a shell does not pass it on, and `guard` is written for one.
+_REFUSED = ("DEPENDENCIES_OUTPUT", "SUNPRO_", "CC_PRINT_", "CC_LOG_", "G++_ROOT")
 
 
 def is_known(command: list[str], env: Mapping[str, str]) -> bool:
     """Whether *command* compiles one source, in a way that is known."""
-    if not _WRITING.isdisjoint(env) or "-c" not in command:
+    if any(name.startswith(_REFUSED) for name in env) or "-c" not in command:
         return False
     sources = 0
     before = ""

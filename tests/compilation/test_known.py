@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 
@@ -15,6 +17,32 @@ pytestmark = pytest.mark.any_setuptools
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
 FILES = ["-c", "p/a.c", "-o", "build/a.o"]
 
+ASKED = """\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+typedef char *(*get)(const char *);
+static char *say(const char *function, const char *name) {
+    get real = (get) dlsym(RTLD_NEXT, function);
+    get own = (get) dlsym(RTLD_NEXT, "getenv");
+    const char *path = own("ASKED");
+    int file = path ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+    if (file >= 0) {
+        char line[200] = "";
+        strncat(line, name, sizeof line - 2);
+        strcat(line, "\\n");
+        write(file, line, strlen(line));
+        close(file);
+    }
+    return real(name);
+}
+char *getenv(const char *name) { return say("getenv", name); }
+char *secure_getenv(const char *name) { return say("secure_getenv", name); }
+"""
+
 
 def is_known(*arguments, env=ENV):
     return known.is_known(list(arguments), env)
@@ -24,6 +52,47 @@ def is_known(*arguments, env=ENV):
 def test_the_interpreters_own_flags():
     flags = (sysconfig.get_config_var("CFLAGS") or "").split()
     assert is_known("gcc", *flags, "-fPIC", f"-I{sys.prefix}/include", *FILES)
+
+
+# Variables that compilers ask for, and why they are none that the cache compares.
+HARMLESS = {
+    **dict.fromkeys(
+        ("PATH", "ROCM_PATH"), "what they lead to is in the driver's answer"
+    ),
+    "PWD": "the cache compares it by itself",
+    **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), "where temporary files are"),
+    **dict.fromkeys(("TERM", "COLORTERM", "COLUMNS", "TERM_URLS", "NO_COLOR"), "looks"),
+    **dict.fromkeys(("LPATH", "MAKEFLAGS"), "of those who link"),
+    "FORCE_CLANG_DIAGNOSTICS_CRASH": "it fails",
+    "AS_SECURE_LOG_FILE": "of a directive, with which no object is taken",
+    "bar": "of LLVM, which does not use it",
+}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this is not Linux")
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "clang-19"])
+def test_all_that_compilers_ask_for(compiler, tmp_path):
+    """Also what is documented nowhere: a library in front of theirs writes it down."""
+    if not shutil.which(compiler):
+        pytest.skip(f"there is no {compiler}")
+    library, asked = tmp_path / "asked.so", tmp_path / "asked"
+    tmp_path.joinpath("asked.c").write_text(ASKED)
+    run("gcc", "-shared", "-fPIC", "-o", library, tmp_path / "asked.c", "-ldl")
+    env = {**os.environ, "LD_PRELOAD": str(library), "ASKED": str(asked)}
+    sources = ["a.c", "a.cc", "a.m", "a.mm"]
+    for source, flags in itertools.product(sources, ["", "-g -O2 -flto", "-E"]):
+        tmp_path.joinpath(source).write_text("#include <stddef.h>\nint f;\n")
+        run(compiler, *flags.split(), "-c", source, cwd=tmp_path, env=env, check=False)
+    names = set(asked.read_text().split())
+    assert {"CPATH", "C_INCLUDE_PATH", "COMPILER_PATH"} <= names
+    compared = {name for name, _ in known.variables(dict.fromkeys(names, ""))}
+    refused = {n for n in names if not is_known("gcc", *FILES, env={**ENV, n: ""})}
+    assert names - compared - refused - {*HARMLESS} == set()
+
+
+def run(*command, check=True, **options):
+    options |= {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    subprocess.run(command, check=check, timeout=60, **options)
 
 
 @pytest.mark.parametrize(

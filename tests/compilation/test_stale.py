@@ -248,6 +248,33 @@ def test_an_empty_directory_with_another_name(compiler, tree, compiled, hits):
         assert hits() == number
 
 
+MOVED = {
+    "BINUTILS_ROOT": ("m.c", "{machine}/include"),
+    "G++_ROOT": ("m.cc", "include/c++/{version}"),
+}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this is not Linux")
+@pytest.mark.parametrize("name", MOVED)
+def test_a_variable_leads_elsewhere(name, tree, compiled, monkeypatch):
+    """As undocumented ones do, which name the places of parts of gcc."""
+    source, inside = MOVED[name]
+    inside = inside.format(machine=said("-dumpmachine"), version=said("-dumpversion"))
+    text = ASKING.format("<x.h>") + "int f(void) { return VALUE; }\n"
+    tree({source: text, f"root/{inside}/x.h": ""})
+    for _ in range(2):
+        before, expected = compiled("gcc", source, "")
+        assert before == expected
+    monkeypatch.setenv(name, os.path.abspath("root") + os.sep)
+    after, expected = compiled("gcc", source, "")
+    assert after == expected != before
+
+
+def said(option):
+    done = subprocess.run(["gcc", option], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("place", ["a", "src"])
 def test_a_precompiled_header_found_first(place, tree, compiled):
     """gcc reads it, and never looks at the header, which is in another directory."""
