@@ -66,7 +66,8 @@ class Job:
 
     def writes_only_its_object(self) -> bool:
         """Whether it writes nothing that another compilation may write, too."""
-        return known.writes_only_its_object(self.command, {self.obj, self.source})
+        paths = {self.obj, self.source}
+        return known.writes_only_its_object(self.command, paths, os.environ)
 
 
 class Walk:

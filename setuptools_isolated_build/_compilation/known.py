@@ -114,14 +114,15 @@ _VARIABLES = {
     *("OBJCPLUS_INCLUDE_PATH", "BINUTILS_ROOT", "LLVM_OVERRIDE_PRODUCER"),
 }
 _PREFIXES = ("GCC_", "CLANG_", "CCC_", "MACOSX_", "COLLECT_", "LC_", "LANG")
-# With these, some of which makefiles set, they write a further file. And where gcc's
-# headers of C++ are: a shell does not pass it on, and `guard` is written for one.
-_REFUSED = ("DEPENDENCIES_OUTPUT", "SUNPRO_", "CC_PRINT_", "CC_LOG_", "G++_ROOT")
+# With these, some of which makefiles set, they write a further file.
+_WRITING = ("DEPENDENCIES_OUTPUT", "SUNPRO_", "CC_PRINT_", "CC_LOG_")
+# Where gcc's headers of C++ are. A shell, which runs `guard`, does not pass it on.
+_LOST = "G++_ROOT"
 
 
 def is_known(command: list[str], env: Mapping[str, str]) -> bool:
     """Whether *command* compiles one source, in a way that is known."""
-    if any(name.startswith(_REFUSED) for name in env) or "-c" not in command:
+    if _writes_more(env) or _LOST in env or "-c" not in command:
         return False
     sources = 0
     before = ""
@@ -144,7 +145,9 @@ def is_known(command: list[str], env: Mapping[str, str]) -> bool:
     )
 
 
-def writes_only_its_object(command: list[str], paths: set[str]) -> bool:
+def writes_only_its_object(
+    command: list[str], paths: set[str], env: Mapping[str, str]
+) -> bool:
     """Whether *command* writes nothing that another compilation may write, too.
 
     What is named after the object counts as a part of it. ``-save-temps`` and ``-MF``
@@ -154,7 +157,10 @@ def writes_only_its_object(command: list[str], paths: set[str]) -> bool:
     Args:
         command: the compiler, behind a wrapper or not, its flags and its files.
         paths: the source and the object.
+        env: the variables that it is run with.
     """
+    if _writes_more(env):
+        return False
     before = ""
     for argument in dropwhile(_is_program, command):
         if before:
@@ -194,6 +200,10 @@ def variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     for name in sorted(env):
         if name in _VARIABLES or name.startswith(_PREFIXES):
             yield name, env[name]
+
+
+def _writes_more(env: Mapping[str, str]) -> bool:
+    return any(name.startswith(_WRITING) for name in env)
 
 
 def _is_program(word: str) -> bool:

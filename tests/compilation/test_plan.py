@@ -394,6 +394,15 @@ def test_flags_of_which_the_effect_is_known(flags, known):
     assert one.writes_only_its_object() == known
 
 
+@pytest.mark.parametrize("name", ["DEPENDENCIES_OUTPUT", "CC_PRINT_HEADERS_FILE"])
+def test_a_variable_names_a_file(name, monkeypatch):
+    """Compilers add to it, one after the other."""
+    one = jobs.Job("a.o", "a.c", ["gcc", "-c", "a.c", "-o", "a.o"], None)
+    assert one.writes_only_its_object()
+    monkeypatch.setenv(name, "x.d")
+    assert not one.writes_only_its_object()
+
+
 def test_what_fails_in_a_walk():
     """It fails in its turn; what comes after it is not known."""
 

@@ -63,6 +63,13 @@ def edited(old, new, flags, text="", **more):
 INNER = "int g(int);\nstatic int inner(int a) { return g(a)%s* g(a + 1); }%s\n"
 ASSEMBLER = {"src/m.c": '__asm__(".include \\"a/x.inc\\"");\nint f;\n', "a/x.inc": "\n"}
 CASES = {
+    "a variable that clang writes down": Case(
+        {"src/m.c": "int f;\n"},
+        {},
+        "-flto",
+        compilers=CLANG,
+        after={"LLVM_OVERRIDE_PRODUCER": "x"},
+    ),
     "beside an included header": Case(
         {
             "src/m.c": '#include "../inc/foo.h"\nint f(void) { return VALUE; }\n',
