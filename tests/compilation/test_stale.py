@@ -267,8 +267,9 @@ def test_a_variable_leads_elsewhere(name, tree, compiled, monkeypatch):
     """As undocumented ones do, which name the places of parts of gcc."""
     source, inside = MOVED[name]
     inside = inside.format(machine=said("-dumpmachine"), version=said("-dumpversion"))
-    text = ASKING.format("<x.h>") + "int f(void) { return VALUE; }\n"
-    tree({source: text, f"root/{inside}/x.h": ""})
+    text = "#include <paths.h>\n#ifndef VALUE\n#define VALUE 1\n#endif\n"
+    text += "int f(void) { return VALUE; }\n"
+    tree({source: text, f"root/{inside}/paths.h": TWO})
     for _ in range(2):
         before, expected = compiled("gcc", source, "")
         assert before == expected
