@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from setuptools_isolated_build._compilation import names, searches
+from setuptools_isolated_build._compilation import assembly, names, searches
 from setuptools_isolated_build._compilation.lookups import Lookups, full, state
 
 if TYPE_CHECKING:
@@ -33,19 +32,6 @@ _SECONDS = 600
 # looked for, and where (`names`, `searches`).
 _OF_GCC = ("-ftrack-macro-expansion=0", "-dI", "-v")
 _not_gcc: set[str] = set()  # programs
-# The file that the next lines are of, and what ``-dI`` adds.
-_LINE_MARKER = re.compile(rb'\n#(?: \d|(?:include|include_next|import) [<"]).*')
-# Inline assembly can read files (``.include``, ``.incbin``), of which no preprocessor
-# knows. Without a dot in it there is no directive, and without a backslash but for the
-# ends of lines none is hidden. Names that end in "asm" are taken for it too.
-_ASSEMBLY = re.compile(rb"asm(?:__)?\b")
-_PLAIN_ASSEMBLY = re.compile(
-    rb"\s*(?:(?:volatile|__volatile|__volatile__|goto|inline|__inline|__inline__)\s*)*"
-    rb'\((?:\s*"(?:[^"\\.\n]|\\[nt])*")+\s*[:)]'
-)
-# gcc writes the names in attributes and pragmas as they are, ends of lines too.
-_ATTRIBUTES = (b"__attribute", b"[[")
-_DIRECTIVE = re.compile(rb"\n[ \t]*#(?! \d)")  # and no line marker
 
 
 class Compilation(NamedTuple):
@@ -123,7 +109,7 @@ def read(
         with open(listed, encoding="utf-8", errors="surrogateescape") as file:
             rule = file.read()
         paths = {path: os.path.join(directory, path) for path in dependencies(rule)}
-        if not paths or not _is_whole(text):
+        if not paths or not assembly.reads_no_file(text):
             return None
         searched = searches.stated(said) if said else None
         if searched and compilation.empty and names.lead_out(names.included(text)):
@@ -196,43 +182,6 @@ def _output(
         )
         file.seek(0)
         return file.read(), os.fsdecode(done.stderr)
-
-
-def _is_whole(text: bytes) -> bool:
-    """Whether the preprocessed *text* has a part of all that the compiler reads."""
-    if not all(
-        _PLAIN_ASSEMBLY.match(text, found.end()) or _is_in_marker(text, found.start())
-        for found in _ASSEMBLY.finditer(text)
-    ):
-        return False
-    if b"\\" not in text:
-        return True
-    markers = b"".join(_LINE_MARKER.findall(text))
-    if b";" in markers or b"{" in markers:  # they would end the search in an attribute
-        return False
-    before, at = 0, text.find(b"\\")
-    while at >= 0:
-        if _may_hide_assembly(text, before, at):
-            return False
-        before, at = at + 1, text.find(b"\\", at + 1)
-    return True
-
-
-def _may_hide_assembly(text: bytes, before: int, at: int) -> bool:
-    """Whether the backslash there is in an attribute or a directive.
-
-    Another one ends before *before*, and was looked at.
-    """
-    ends = (text.rfind(end, before, at) + 1 for end in (b";", b"{"))
-    since = max(before, *ends)
-    if any(text.find(attribute, since, at) >= 0 for attribute in _ATTRIBUTES):
-        return True
-    line = text.rfind(b"\n", before, at)
-    return bool(_DIRECTIVE.match(text, max(line, before)))
-
-
-def _is_in_marker(text: bytes, index: int) -> bool:
-    return bool(_LINE_MARKER.match(text, text.rfind(b"\n", 0, index)))
 
 
 def dependencies(rule: str) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["is_code", "is_known", "rules", "variables", "writes_only_its_object"]
 
 # Languages whose preprocessor lists all files that are read, apart from those that the
-# assembler reads (`inputs`). An ``.S`` is left out: it is all assembler.
+# assembler reads (`assembly`). An ``.S`` is left out: it is all assembler.
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".m", ".mm")
 
 # gcc and clang by the names that they are installed under. Another compiler may read

@@ -61,7 +61,15 @@ def edited(old, new, flags, text="", **more):
 
 
 INNER = "int g(int);\nstatic int inner(int a) { return g(a)%s* g(a + 1); }%s\n"
-ASSEMBLER = {"src/m.c": '__asm__(".include \\"a/x.inc\\"");\nint f;\n', "a/x.inc": "\n"}
+
+
+def passed_on(text, source="src/m.c", **more):
+    """A file changes that the assembler reads, and no preprocessor."""
+    files = {source: text + "\n", "a/x.inc": "\n"}
+    return Case(files, {"a/x.inc": ".globl x\nx:\n"}, source=source, **more)
+
+
+SECTION = r'section("own;" "\n.include \"a/x.inc\"\n#")'
 CASES = {
     "a variable that clang writes down": Case(
         {"src/m.c": "int f;\n"},
@@ -133,8 +141,19 @@ CASES = {
         "-DVALUE=@DEFINES@",
         compilers=BOTH,
     ),
-    "the assembler's file": Case(
-        ASSEMBLER, {"a/x.inc": ".globl x\nx:\n"}, compilers=BOTH
+    "the assembler's file": passed_on(
+        '__asm__(".include \\"a/x.inc\\"");', compilers=BOTH
+    ),
+    "the same, by a name": passed_on(f"int f __attribute__(({SECTION})) = 1;"),
+    "the same, in brackets": passed_on(f"int f [ [gnu::{SECTION}] ] = 1;"),
+    "the same, in digraphs": passed_on(f"int f <:<:gnu::{SECTION}:>:> = 1;"),
+    "the same, raw": passed_on(
+        'int f __attribute__((section(R"(own,"aw"\n.include "a/x.inc"\n#)"))) = 1;'
+    ),
+    "the same, behind a raw string": passed_on(
+        'const char *s = R"(\n# 1 )"; __asm__(R"(.include "a/x.inc")");',
+        source="src/m.cc",
+        compilers=BOTH,
     ),
     "a compiler that is a script": Case(
         {"src/m.c": "int f(void) { return VALUE; }\n", "cc": SCRIPT},
