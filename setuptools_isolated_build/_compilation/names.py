@@ -58,12 +58,24 @@ _SEPARATED = bytes(byte if byte in _IDENTIFIER else 32 for byte in range(256))
 _SPLICE = re.compile(rb"\\[ \t\f\v]*\r?\n")
 # A backslash, strings of several lines, and what may stand before the end of a line.
 _UNCLEAR = (b"??/", b'R"', b"\0")
-# Where these are not, and lines are whole, what begins a line is in no string.
-_COMMENT = re.compile(rb"(?ms)^[ \t]*(?:/\*.*?\*/|//[^\n]*)")
+# Where these are not, and lines are whole: comments, strings, and ends of lines, which
+# are comments since C99; and what may be none of these: in the name of a header, behind
+# a digit, alone, or after two slashes.
+_LEXED = re.compile(
+    rb"(?P<comment>/\*(?s:.*?)\*/)"
+    rb"""|"(?:[^"\\\n]|\\.)*"|(?<!\w)'(?:[^'\\\n]|\\.)*'|/(?=/)(?!.*/\*).*"""
+    rb"""|(?P<unclear>["']|//|/\*|<[^<>\n]*/[/*].*>)"""
+)
 _ASKED = re.compile(
     rb"\b__has_include[ \t]*\([ \t]*"
     rb'(?:"([^"\\\n]*)"|<([^>\\\n]*)>)[ \t]*\)'
 )
+# What may be a line marker (``# 1 "a.h" 1``) of a file that a preprocessor has written:
+# it is not clear then where a file begins in what another one says (`located`).
+_MARKERS = [
+    re.compile(rb'%s(?:\s|\\|\?\?/|/\*(?s:.*?)\*/)*\d.*(?:"|\\|\?\?/|/\*)' % sign)
+    for sign in (b"#", b"%:", rb"\?\?=")
+]
 _IS_THERE = re.compile(
     rb"(?m)^[ \t]*#[ \t]*ifn?def[ \t]+__has_include(?:_next)?[ \t]*$"
     rb"|\bdefined[ \t]*\([ \t]*__has_include(?:_next)?[ \t]*\)"
@@ -140,14 +152,19 @@ def asked(text: bytes) -> frozenset[str] | None:
     """Return the names in each ``__has_include`` of a source or header.
 
     Returns:
-        None if there may be others, or if *text* depends on times.
+        None if there may be others, if *text* depends on times, or if it may have line
+        markers of its own.
     """
+    if any(marker.search(text) for marker in _MARKERS):
+        return None
     if not may_ask(text):
         return frozenset()
     text = _SPLICE.sub(b"", text)
     if any(part in text for part in _UNCLEAR):
         return None
-    text = _COMMENT.sub(b" ", text)
+    if any(found["unclear"] for found in _LEXED.finditer(text)):
+        return None
+    text = _LEXED.sub(lambda found: b" " if found["comment"] else found[0], text)
     names = _names(_ASKED.findall(text))
     rest = _IS_THERE.sub(b" ", _ASKED.sub(b" ", text))
     return None if may_ask(rest) else names.quoted | names.angled

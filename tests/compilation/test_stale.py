@@ -49,8 +49,8 @@ def found_first(name, flags="-Ia -Ib", new="a", old="b", **more):
     return Case(files, {f"{new}/{name}": TWO}, flags, **more)
 
 
-def asked_for(name, appears):
-    text = ASKING.format(name) + "int f(void) { return VALUE; }\n"
+def asked_for(name, appears, behind=""):
+    text = behind + ASKING.format(name) + "int f(void) { return VALUE; }\n"
     return Case({"src/m.c": text, "a/x.h": ""}, {appears: "{}"}, compilers=BOTH)
 
 
@@ -109,6 +109,7 @@ CASES = {
     ),
     "whether there is a file": asked_for('"opt.json"', "a/opt.json"),
     "whether there is one above": asked_for('"../opt/opt.h"', "opt/opt.h"),
+    "the same behind a comment": asked_for('"x.opt"', "a/x.opt", "/**/ /*\n// */ "),
     "an included name": Case(
         {
             "src/m.c": "#include NAME\nint f(void) { return VALUE; }\n",

@@ -1,0 +1,2 @@
+.globl found
+found:
