@@ -410,6 +410,51 @@ def test_a_projects_own_part(
     assert wheel.read_bytes() == expected.read_bytes()
 
 
+LINKING = {
+    "of the compiler": "self.compiler.link_shared_object = {}",
+    "of its class": "type(self.compiler).link_shared_object = lambda _, *a, **k: {}(*a, **k)",
+}
+
+
+@pytest.mark.parametrize("linking", LINKING)
+def test_what_a_projects_link_makes(
+    linking, project, plain, plugged, at_four, tmp_path
+):
+    """A header that the next extension includes: it is not compiled before."""
+    own = f"""
+        from setuptools.command.build_ext import build_ext
+        class own(build_ext):
+            def build_extensions(self):
+                theirs = self.compiler.link_shared_object
+                def link(objects, path, *args, **kwargs):
+                    theirs(objects, path, *args, **kwargs)
+                    with open(path, "rb") as file, open("p/made.h", "w") as made:
+                        made.write(f"#define MADE {{len(file.read())}}\\n")
+                {LINKING[linking].format("link")}
+                super().build_extensions()
+        """
+    setup_py = """
+        from setuptools import Extension, setup
+        setup(name="n", version="1", cmdclass={"build_ext": own}, ext_modules=[
+            Extension(name, [f"p/{name}.c"]) for name in "ab"])
+        """
+    files = {
+        "setup.py": textwrap.dedent(own) + textwrap.dedent(setup_py),
+        "p/made.h": "#define MADE 1\n",
+        "p/a.c": "void *PyInit_a(void) { return 0; }\n",
+        "p/b.c": '#include "made.h"\nvoid *PyInit_b(void) { return (void *)MADE; }\n',
+    }
+    source = project(files)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    (source / "p" / "made.h").write_text(files["p/made.h"])
+    command = plugged.command("hook", source, tmp_path / "out")
+    run = plugged.start(command, source, at_four)
+    output = run.finish()
+    assert run.status == 0, output
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert wheel.read_bytes() == expected.read_bytes()
+
+
 def test_builds_of_one_make(project, plugged, compiler, meeting, tmp_path, at_four):
     """Each of two builds runs a compiler, and three more are shared."""
     runs = []

@@ -1,7 +1,8 @@
 """Which compilations may run at once, and with how many compilers.
 
 Only those of a compiler in which nobody but setuptools has a part: whoever wraps it may
-need the object when it returns, or change the compiler for a file and change it back.
+need the object when it returns, change the compiler for a file and change it back, or
+make what the next file includes when it has linked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 from setuptools_isolated_build._compilation import jobs
-from setuptools_isolated_build._setuptools.distribution import is_setuptools
+from setuptools_isolated_build._setuptools.distribution import (
+    is_setuptools,
+    is_setuptools_module,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,23 +40,36 @@ def current() -> Plan | None:
 
 
 def is_known(compiler: Any) -> bool:
-    """Whether nobody but setuptools has a part in how *compiler* compiles."""
+    """Whether nobody but setuptools has a part in what *compiler* does."""
     cls = type(compiler)
-    names = ("compile", "_compile", runner(compiler))
+    own = {name: value for name, value in vars(compiler).items() if callable(value)}
     return (
         PREPARED in vars(compiler)
-        and is_setuptools(cls)
-        and is_setuptools(compiler.detect_language)
         and not getattr(compiler, "dry_run", False)
         # In older releases it calls a function that somebody may have replaced.
         and is_setuptools(cls.spawn.__globals__.get("spawn", cls.spawn))
-        and all(
-            isinstance(method, partial)
-            and method.func.__module__.startswith(f"{__package__}.")
-            and is_setuptools(method.args[0])
-            for method in (getattr(compiler, name, None) for name in names)
-        )
+        and own.keys() >= {"compile", "_compile", runner(compiler)}
+        and all(map(_is_prepared, own.values()))
+        and all(map(is_setuptools_module, _modules(cls)))
     )
+
+
+def _is_prepared(method: Any) -> bool:
+    return (
+        isinstance(method, partial)
+        and method.func.__module__.startswith(f"{__package__}.")
+        and is_setuptools(method.args[0])
+    )
+
+
+def _modules(cls: type) -> set[str | None]:
+    """Return where the methods of *cls* were defined."""
+    members = (member for each in cls.__mro__[:-1] for member in vars(each).values())
+    methods = (
+        getattr(member, "__func__", getattr(member, "fget", member))
+        for member in members
+    )
+    return {getattr(m, "__module__", None) for m in methods if callable(m)}
 
 
 def runner(compiler: Any) -> str:

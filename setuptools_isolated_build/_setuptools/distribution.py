@@ -21,6 +21,7 @@ __all__ = [
     "check_release",
     "is_sandboxed",
     "is_setuptools",
+    "is_setuptools_module",
     "project_build_base",
     "requested",
     "requested_by_hook",
@@ -134,7 +135,12 @@ def project_build_base(dist: Distribution) -> str | None:
 
 def is_setuptools(method: Any) -> bool:
     """Whether *method* is setuptools' own, and no project or plugin overrides it."""
-    return str(method.__module__).partition(".")[0] in {"distutils", "setuptools"}
+    return is_setuptools_module(method.__module__)
+
+
+def is_setuptools_module(name: str | None) -> bool:
+    """Whether a module of this *name* is setuptools' own."""
+    return str(name).partition(".")[0] in {"distutils", "setuptools"}
 
 
 def is_sandboxed() -> bool:
