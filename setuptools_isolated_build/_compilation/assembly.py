@@ -50,8 +50,8 @@ _PART = re.compile(
     % (_MESSAGE, _STRING, _ORIGIN)
 )
 
-# Directives of the preprocessor but for those lines, which are all that begin so.
-_DIRECTIVE = re.compile(rb"\n[ \t]*#(?! \d)")
+# Directives that the preprocessor has left, but for those lines.
+_DIRECTIVE = re.compile(rb"\n#(?! \d)")
 _PLAIN_DIRECTIVE = re.compile(rb'(?:%s|(?:[^"\\\n]|%s)*)\n' % (_INCLUDED, _STRING))
 
 
