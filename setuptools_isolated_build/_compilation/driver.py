@@ -86,29 +86,41 @@ def _asked(
     """Return what the driver says, once in a build, and which files run then."""
     *command, suffix = rules
     env = {**dict(variables), "PWD": scratch, "LC_ALL": "C"}
-    source = _NAME + suffix
+    source, obj = _NAME + suffix, f"{_NAME}.o"
     with open(os.path.join(scratch, source), "ab"):
         pass
     # Without a pipe between them there are files with random names.
-    asked = [*command, "-###", "-pipe", source, "-o", f"{_NAME}.o"]
+    asked = [*command, "-###", "-pipe", source, "-o", obj]
     done = _run(asked, env, scratch)
     done.check_returncode()
     said = os.fsdecode(done.stderr)
-    found = [command[0]]
+    found, stated = [command[0]], set()
     for line in said.splitlines():
         if line.startswith(" ") and line != _IN_PROCESS:
-            found += shlex.split(line)[:1]
+            program, *words = shlex.split(line)
+            found.append(program)
+            stated.update(words)
     path = env.get("PATH", os.defpath)
     files = dict.fromkeys(shutil.which(name, path=path) or "" for name in found)
-    if len(found) == 1 or not all(
-        # A relative path is another one in another directory.
-        os.path.isabs(file) and known.is_code(file)
-        for file in files
+    if (
+        len(found) == 1
+        or any(map(_loads, stated - {source, obj}))
+        or not all(
+            # A relative path is another one in another directory.
+            os.path.isabs(file) and known.is_code(file)
+            for file in files
+        )
     ):
         return None
     for program in list(files):
         files.update(dict.fromkeys(_libraries(program, env, scratch)))
     return said.replace(scratch, ""), list(files)
+
+
+def _loads(word: str) -> bool:
+    """Whether a compiler may be told by *word* to load a plugin, or to read a file."""
+    paths = {word, *re.split("[=,]", word), os.sep + word.partition(os.sep)[2]}
+    return "plugin" in word or any(map(os.path.isfile, paths))
 
 
 def _libraries(program: str, env: Mapping[str, str], scratch: str) -> Iterator[str]:

@@ -49,6 +49,20 @@ int main(int count, char **words) {
     return 127;
 }
 """
+# A plugin of gcc, which adds a symbol to each object.
+PLUGIN = """\
+#include <stdio.h>
+extern FILE *asm_out_file;
+extern void register_callback(const char *, int, void (*)(void *, void *), void *);
+int plugin_is_GPL_compatible;
+static void at_the_end(void *event, void *data) {
+    fprintf(asm_out_file, ".globl %s\\n%s:\\n", SYMBOL, SYMBOL);
+}
+int plugin_init(char **name, void *version) {
+    register_callback(*name, 5, at_the_end, NULL);
+    return 0;
+}
+"""
 
 
 toolchain = functools.partial(driver.toolchain, by_contents=False)
@@ -89,6 +103,13 @@ class Tools:
         defined = (f'-DREAL="{real}"', f'-DOPTION="{option}"')
         said("gcc", *defined, "program.c", "-o", "new", *flags)
         os.replace("new", f"{self.own}/{name}")
+
+    def have_plugin(self, symbol):
+        with open("plugin.c", "w") as file:
+            file.write(PLUGIN)
+        defined = f'-DSYMBOL="{symbol}"'
+        said("gcc", "-shared", "-fPIC", defined, "plugin.c", "-o", "new.so")
+        os.replace("new.so", "plugin.so")
 
     def have_library(self, option):
         with open("library.c", "w") as file:
@@ -143,6 +164,36 @@ def test_nothing_stale(change, is_kept, tools, tree, compiled, hits, monkeypatch
     found, expected = compiled(tools.driver, "src/m.c", "-Ia")
     assert expected != before, "what has changed does not matter"
     assert found == expected
+
+
+def test_a_plugin(tools, tree, compiled):
+    """Rules may load one, which can be replaced, or read what it likes."""
+    tools.have_specs(f"-fplugin={os.path.abspath('plugin.so')}")
+    for symbol in ("one", "two"):
+        tools.have_plugin(symbol)
+        tree({})
+        found, expected = compiled(tools.driver, "src/m.c", "-Ia")
+        assert symbol.encode() in found
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "is_known"),
+    [
+        ("-fwrapv", True),
+        ("-imacros a/missing.h", True),
+        ("-fplugin=annobin", False),
+        ("-imacros a/h.h", False),
+        ("-imacros{}/a/h.h", False),
+        ("-fauto-profile={}/a/h.h", False),
+        ("-fdebug-prefix-map=x=a/h.h", False),
+        ("-Wp,-imacros,a/h.h", False),
+    ],
+)
+def test_a_rule_that_names_a_file(option, is_known, tools, tmp_path):
+    tools.have_specs(option.format(os.getcwd()))
+    command = [tools.driver, "-c", "src/m.c", "-o", "m.o"]
+    assert (toolchain(command, os.environ, str(tmp_path)) is not None) == is_known
 
 
 @pytest.mark.parametrize(("check", "expected"), [("mtime", 0), ("content", 1)])
