@@ -53,14 +53,14 @@ class BuildExt(_Base):
             return
         from setuptools_isolated_build._compilation import programs
 
-        cache = compiler_cache(self)
+        cache, program = compiler_cache(self), None
         build = _build.current(self.distribution)
-        if cache is not None and build is not None and build.tree.is_kept:
-            from setuptools_isolated_build._trees import kept
+        if build is not None and (cache is not None or build.tree.is_kept):
+            from setuptools_isolated_build._compilation import launched
 
-            program = kept.link(build.tree.directory, cache.program)
-            cache = cache._replace(program=program)
-        with programs.for_cmake(cache and cache.program):
+            program = launched.install(build.tree.directory, cache)
+            build.keep_for_next(program)
+        with programs.for_cmake(program if cache else None):
             super().run()
 
     def build_extensions(self) -> None:

@@ -18,7 +18,6 @@ import sysconfig
 import tempfile
 import threading
 import time
-from distutils.errors import DistutilsExecError  # setuptools' own
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from setuptools_isolated_build._compilation import (
@@ -86,7 +85,7 @@ class Cache(NamedTuple):
                 asked = [*into, *asked]
             try:
                 run(asked, **{**kwargs, "env": env})
-            except (DistutilsExecError, subprocess.CalledProcessError, OSError) as exc:
+            except _failures() as exc:
                 if os.path.exists(marker + guard.FAILED):
                     raise _error_of(compilation.command, exc) from None
                 if os.path.exists(marker + guard.OBJECT):
@@ -192,12 +191,19 @@ def _object(command: list[str]) -> str:
     return command[command.index("-o") + 1]
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what is raised if a command fails: by setuptools, where it is imported."""
+    errors = sys.modules.get("distutils.errors")
+    own = (errors.DistutilsExecError,) if errors else ()
+    return (*own, subprocess.CalledProcessError, OSError)
+
+
 def _error_of(command: list[str], exc: Exception) -> Exception:
     """Return *exc* as it is when the compiler is run without a cache."""
     if isinstance(exc, subprocess.CalledProcessError):
         return subprocess.CalledProcessError(exc.returncode, command)
     program = shutil.which(command[0]) or command[0]
-    return DistutilsExecError(
+    return type(exc)(
         f"command {program!r} failed with {str(exc).rpartition(' failed with ')[2]}"
     )
 

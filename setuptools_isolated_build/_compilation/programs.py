@@ -78,7 +78,7 @@ def launcher(command: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def for_cmake(program: str | None) -> Iterator[None]:
-    """Let a CMake that is run in the block use the cache, unless somebody forbids."""
+    """Let a CMake that is run in the block use *program*, unless somebody forbids."""
     names = [
         name
         for name, (variable, default) in _CMAKE.items()

@@ -8,7 +8,6 @@ killed one is not, since the compilers that it has started may still write to it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -24,9 +23,10 @@ from setuptools_isolated_build._trees.tree import KEPT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Kept", "link"]
+__all__ = ["Kept"]
 
 _MOST_KEPT = 16
+_FORMAT = "2"  # of what is in one, as CMake remembers it
 _FLAGS = (
     *("ARCHFLAGS", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "LDSHARED"),
     *("CMAKE_ARGS", "CMAKE_GENERATOR", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT"),
@@ -75,21 +75,6 @@ class Kept(Kind):
         dead.prune(os.path.dirname(directory), KEPT, _MOST_KEPT)
 
 
-def link(directory: str, program: str) -> str:
-    """Return a path of *program* that the next build in *directory* has too.
-
-    CMake remembers the path, and that of an isolated environment is gone by then.
-    """
-    path = os.path.join(directory, os.path.basename(program))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    try:
-        os.symlink(program, path)
-    except OSError:  # Windows lets few users make links
-        return program
-    return path
-
-
 def _read(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8") as file:
@@ -99,7 +84,8 @@ def _read(path: str) -> str | None:
 
 
 def _key(project: str, source_dir: str, environ: Mapping[str, str]) -> str:
-    parts = [project, source_dir, sys.version, os.path.realpath(sys.base_prefix)]
+    parts = [_FORMAT, project, source_dir, sys.version]
+    parts.append(os.path.realpath(sys.base_prefix))
     parts += [sysconfig.get_platform(), str(sysconfig.get_config_var("SOABI"))]
     parts += [f"{name}={environ.get(name)}" for name in _FLAGS]
     for name in ("CC", "CXX"):
