@@ -413,10 +413,10 @@ def test_a_killed_compiler(project, plain, extra, cached, counters, tmp_path):
     assert killed.exists()
     assert "fails where the compiler does not" not in output
     assert only_wheel(tmp_path / "out") == expected.read_bytes()
-    # One that ran beside it is ended. If it has stored its object by then, it is found.
+    # One that ran beside it is ended. If its object is stored by then, that is found;
+    # and ccache may have counted a miss for it, or not yet.
     first = counters()
-    assert 3 <= first["hits"] + first["misses"] <= 4
-    assert first["misses"] <= 3
+    assert (first["hits"], first["misses"]) in {(0, 3), (1, 2), (1, 3)}
     extra.build(source, tmp_path / "warm", variables=variables)
     assert counters() == {"hits": 3, "direct": 3, "misses": 0}
 

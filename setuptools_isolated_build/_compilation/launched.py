@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 _NAME = "setuptools-isolated-build-launcher"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# The list for make or ninja that CMake wants of each compiler: its target, its path.
-_RULE = ["-MD", "-MT", "", "-MF", ""]
-_TARGET, _PATH = 2, 4
+# What asks for a list for make or ninja: each is followed by its target or its path.
+_RULE, _OF_TARGET, _INTO = "-MD", "-MT", "-MF"
 
 
 def install(directory: str, cache: Cache | None) -> str:
@@ -78,11 +77,15 @@ def _without_rule(command: list[str]) -> tuple[list[str], str, str]:
 
     A command that asks for it in another way, or for none, is returned as it is.
     """
-    at = command.index(_RULE[0]) if _RULE[0] in command else len(command)
-    words = command[at : at + len(_RULE)]
-    if [*words[:_TARGET], *words[_TARGET + 1 : _PATH]] != ["-MD", "-MT", "-MF"]:
+    if _RULE not in command:
         return command, "", ""
-    return command[:at] + command[at + len(_RULE) :], words[_TARGET], words[_PATH]
+    at = command.index(_RULE)
+    before, words, after = command[:at], command[at + 1 : at + 5], command[at + 5 :]
+    flags, values = words[::2], words[1::2]
+    if flags != [_OF_TARGET, _INTO] or len(values) != len(flags):
+        return command, "", ""
+    target, path = values
+    return before + after, target, path
 
 
 def _run(

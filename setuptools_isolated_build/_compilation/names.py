@@ -72,8 +72,12 @@ _ASKED = re.compile(
 )
 # What may be a line marker (``# 1 "a.h" 1``) of a file that a preprocessor has written:
 # it is not clear then where a file begins in what another one says (`located`).
+# Of comments each has one end only: or many of them would be tried in all groupings.
 _MARKERS = [
-    re.compile(rb'%s(?:\s|\\|\?\?/|/\*(?s:.*?)\*/)*\d.*(?:"|\\|\?\?/|/\*)' % sign)
+    re.compile(
+        sign + rb"(?:\s|\\|\?\?/|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)*"
+        rb'\d.*(?:"|\\|\?\?/|/\*)'
+    )
     for sign in (b"#", b"%:", rb"\?\?=")
 ]
 _IS_THERE = re.compile(

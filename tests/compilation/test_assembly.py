@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -10,7 +11,6 @@ import pytest
 from setuptools_isolated_build._compilation import assembly
 
 pytestmark = pytest.mark.any_setuptools
-needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
 
 # With each of these gcc reads "read.inc" or "aw", in which the symbol "found" is.
 ASM = '__asm__(".include \\"read.inc\\"");'
@@ -61,7 +61,8 @@ def preprocessed(tmp_path, monkeypatch):
     return ask
 
 
-@needs_gcc
+@pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="this is not Linux")
 @pytest.mark.parametrize("text", READING.values(), ids=READING)
 def test_reading(text, preprocessed, tmp_path):
     assert not assembly.reads_no_file(preprocessed(text, "gcc"))

@@ -38,7 +38,7 @@ APPEARS = {
 
 @pytest.fixture
 def launcher(extra, tree, tmp_path):
-    """A program that runs a compiler through the cache; and its variables."""
+    """The path of a program that runs a compiler through the cache."""
     directory = tmp_path / "it's the build"
     directory.mkdir()
     program = str(extra.python.parent / "ccache")
@@ -96,7 +96,12 @@ def test_nothing_stale(files, change, tree, both):
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [("", 1), (RULE.replace("-MD", "-MMD"), 0), (RULE + " -march=native", 0)],
+    [
+        ("", 1),
+        (RULE.replace("-MD", "-MMD"), 0),
+        ("-MD -MF {}.d -MT t", 0),
+        (RULE + " -march=native", 0),
+    ],
 )
 def test_other_flags(flags, expected, tree, both, hits):
     """What is not known is compiled directly."""

@@ -71,6 +71,7 @@ def test_understood(text, expected):
         'int a; /*\n*/ # /* */ 1 "a.h" 1\n',
         '#\\\n1\\\n"a.h" 1\n',
         '#/**/1/*\n*/"a.h" 1\n',
+        '#/***/ /* **/ /**/ 1 "a.h" 1\n',
         '%: 1 "a.h" 1\n',
         '??= 1??/\n"a.h" 1\n',
         '#??/\n1 "a.h" 1\n',
@@ -83,6 +84,11 @@ def test_understood(text, expected):
 )
 def test_not_understood(text):
     assert names.asked(text.encode()) is None
+
+
+def test_many_comments():
+    """They are looked through once each: a number behind them would make a marker."""
+    assert names.asked(b"#\n" + b"/* a */ /**/ /***/\n" * 100 + b"int a;\n") == set()
 
 
 PIECES = st.sampled_from(
