@@ -59,7 +59,6 @@ class BuildExt(_Base):
             from setuptools_isolated_build._compilation import launched
 
             program = launched.install(build.tree.directory, cache)
-            build.keep_for_next(program)
         with programs.for_cmake(program if cache else None):
             super().run()
 
