@@ -410,47 +410,130 @@ def test_a_projects_own_part(
     assert wheel.read_bytes() == expected.read_bytes()
 
 
-LINKING = {
-    "of the compiler": "self.compiler.link_shared_object = {}",
-    "of its class": "type(self.compiler).link_shared_object = lambda _, *a, **k: {}(*a, **k)",
-}
+MAKING = """
+    import os
+    from setuptools import Distribution, Extension, setup
+    from setuptools.command.build_ext import build_ext
 
+    def make(command):
+        if any("a.o" in names for *_, names in os.walk(command.build_temp)):
+            with open("p/made.h", "w") as file:
+                file.write("#define MADE 2\\n")
 
-@pytest.mark.parametrize("linking", LINKING)
-def test_what_a_projects_link_makes(
-    linking, project, plain, plugged, at_four, tmp_path
-):
-    """A header that the next extension includes: it is not compiled before."""
-    own = f"""
-        from setuptools.command.build_ext import build_ext
+    own, args = build_ext, {}
+    """
+# Where a project may have a part, between the compilers of two extensions.
+BETWEEN = {
+    "its compiler": """
         class own(build_ext):
             def build_extensions(self):
                 theirs = self.compiler.link_shared_object
-                def link(objects, path, *args, **kwargs):
-                    theirs(objects, path, *args, **kwargs)
-                    with open(path, "rb") as file, open("p/made.h", "w") as made:
-                        made.write(f"#define MADE {{len(file.read())}}\\n")
-                {LINKING[linking].format("link")}
+                def link(*args, **kwargs):
+                    theirs(*args, **kwargs)
+                    make(self)
+                self.compiler.link_shared_object = link
                 super().build_extensions()
-        """
-    setup_py = """
-        from setuptools import Extension, setup
-        setup(name="n", version="1", cmdclass={"build_ext": own}, ext_modules=[
-            Extension(name, [f"p/{name}.c"]) for name in "ab"])
+        """,
+    "its compiler's class": """
+        class own(build_ext):
+            def build_extensions(self):
+                theirs = self.compiler.link_shared_object
+                def link(_, *args, **kwargs):
+                    theirs(*args, **kwargs)
+                    make(self)
+                type(self.compiler).link_shared_object = link
+                super().build_extensions()
+        """,
+    "a method": """
+        class own(build_ext):
+            def get_libraries(self, ext):
+                make(self)
+                return super().get_libraries(ext)
+        """,
+    "a method of the object": """
+        class own(build_ext):
+            def build_extensions(self):
+                def libraries(ext):
+                    make(self)
+                    return build_ext.get_libraries(self, ext)
+                self.get_libraries = libraries
+                super().build_extensions()
+        """,
+    "a property": """
+        class own(build_ext):
+            @property
+            def _built_objects(self):
+                return self.__dict__["_built_objects"]
+            @_built_objects.setter
+            def _built_objects(self, objects):
+                self.__dict__["_built_objects"] = objects
+                make(self)
+        """,
+    "__getattribute__": """
+        class own(build_ext):
+            def __getattribute__(self, name):
+                if name == "get_libraries":
+                    make(self)
+                return super().__getattribute__(name)
+        """,
+    "a class in front of ours": """
+        class Wrapping(Distribution):
+            def finalize_options(self):
+                super().finalize_options()
+                class own(self.get_command_class("build_ext")):
+                    def build_extension(self, ext):
+                        super().build_extension(ext)
+                        make(self)
+                self.cmdclass["build_ext"] = own
+        args["distclass"] = Wrapping
+        """,
+    "the linker": """
+        args["extra_link_args"] = ["-Wl,-Map,p/made.map"]
+        """,
+    "what is linked": """
+        class own(build_ext):
+            def build_extensions(self):
+                path = os.path.abspath(self.get_ext_fullpath("a"))
+                for ext in self.extensions:
+                    ext.define_macros = [("LINKED", f'"{path}"')]
+                super().build_extensions()
+        """,
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_what_is_made_between(between, project, plain, plugged, at_four, tmp_path):
+    """What the next extension includes: it is not compiled before that is there."""
+    extensions = """
+        distclass = args.pop("distclass", Distribution)
+        setup(name="n", version="1", cmdclass={"build_ext": own}, distclass=distclass,
+              ext_modules=[Extension(name, [f"p/{name}.c"], **args) for name in "ab"])
         """
     files = {
-        "setup.py": textwrap.dedent(own) + textwrap.dedent(setup_py),
+        "setup.py": "".join(
+            map(textwrap.dedent, (MAKING, BETWEEN[between], extensions))
+        ),
         "p/made.h": "#define MADE 1\n",
         "p/a.c": "void *PyInit_a(void) { return 0; }\n",
-        "p/b.c": '#include "made.h"\nvoid *PyInit_b(void) { return (void *)MADE; }\n',
+        "p/b.c": """
+            #include "made.h"
+            #if __has_include("made.map")
+            int map = 1;
+            #endif
+            #ifdef LINKED
+            __asm__(".ascii \\"size\\"\\n .incbin \\"" LINKED "\\", 0, 4");
+            #endif
+            void *PyInit_b(void) { return (void *)MADE; }
+            """,
     }
     source = project(files)
     expected = harness.oracle(plain, source, tmp_path / "expected")
-    (source / "p" / "made.h").write_text(files["p/made.h"])
-    command = plugged.command("hook", source, tmp_path / "out")
-    run = plugged.start(command, source, at_four)
+    run = plugged.start(
+        plugged.command("hook", source, tmp_path / "out"), source, at_four
+    )
     output = run.finish()
     assert run.status == 0, output
+    assert "failed beside" not in output
     (wheel,) = (tmp_path / "out").glob("*.whl")
     assert wheel.read_bytes() == expected.read_bytes()
 

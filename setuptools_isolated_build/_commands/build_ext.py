@@ -84,10 +84,13 @@ class BuildExt(_Base):
         if settings is None or not is_setuptools(theirs):
             theirs()
             return
-        if not is_setuptools(super().build_extension):  # type: ignore[misc]
+        from setuptools_isolated_build._compilation import at_once
+
+        own = at_once.own_part(self)
+        if own:
             tell(
                 "parallel: one extension after the other, and the files of each at "
-                "once, since the project has its own build_extension"
+                f"once, since the project has its own {own}"
             )
         self._build_extensions_serial()
 
@@ -95,12 +98,11 @@ class BuildExt(_Base):
         """Build one extension after the other, but let compilers run at once."""
         serial = super()._build_extensions_serial  # type: ignore[misc]
         build_one = super().build_extension  # type: ignore[misc]
-        theirs = (serial, build_one, super().swig_sources)  # type: ignore[misc]
-        if not all(map(is_setuptools, theirs)):
-            serial()
-            return
         from setuptools_isolated_build._compilation import at_once
 
+        if at_once.own_part(self):
+            serial()
+            return
         extensions = self.extensions
         try:
             for is_compiled, group in groupby(

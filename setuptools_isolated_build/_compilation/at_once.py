@@ -2,7 +2,8 @@
 
 Only those of a compiler in which nobody but setuptools has a part: whoever wraps it may
 need the object when it returns, change the compiler for a file and change it back, or
-make what the next file includes when it has linked.
+make what the next file includes when it has linked. Several extensions only if nobody
+has a part in the command either, where it goes from one to the next.
 """
 
 from __future__ import annotations
@@ -22,14 +23,24 @@ from setuptools_isolated_build._setuptools.distribution import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from setuptools import Command
+
     from setuptools_isolated_build._compilation.compilers import Place
     from setuptools_isolated_build._compilation.plan import Plan
 
-__all__ = ["PREPARED", "ahead", "current", "is_known", "runner"]
+__all__ = ["PREPARED", "ahead", "current", "is_known", "own_part", "runner"]
 
 # In a compiler, also in its pickled copy: where it compiles.
 PREPARED = "_isolated_build_prepared"
 _STDERR = 2
+# Methods of `build_ext` that setuptools calls before the first extension at the latest,
+# and what every class or object has.
+_OUTSIDE = {
+    *("__init__", "initialize_options", "finalize_options", "run", "build_extensions"),
+    *("__module__", "__doc__", "__dict__", "__weakref__", "__reduce_ex__"),
+}
+# Ours, and what setuptools' own class is derived from where there is Cython.
+_KNOWN = (f"{__name__.partition('.')[0]}.", "Cython.Distutils.build_ext")
 _thread = threading.local()
 
 
@@ -65,11 +76,38 @@ def _is_prepared(method: Any) -> bool:
 def _modules(cls: type) -> set[str | None]:
     """Return where the methods of *cls* were defined."""
     members = (member for each in cls.__mro__[:-1] for member in vars(each).values())
-    methods = (
-        getattr(member, "__func__", getattr(member, "fget", member))
-        for member in members
-    )
-    return {getattr(m, "__module__", None) for m in methods if callable(m)}
+    methods = map(_method, members)
+    return {
+        getattr(method, "__module__", None) for method in methods if callable(method)
+    }
+
+
+def own_part(command: Command) -> str:
+    """Return what of *command* is called between two extensions, and not setuptools'.
+
+    Args:
+        command: a ``build_ext``.
+
+    Returns:
+        The name of a method or property, or "" if there is none.
+    """
+    from setuptools.command.build_ext import build_ext
+
+    called = set(dir(build_ext)) - _OUTSIDE
+    for owner in (command, *type(command).__mro__[:-1]):
+        for name, member in vars(owner).items():
+            method = _method(member)
+            is_property = hasattr(member, "__set__") and name not in _OUTSIDE
+            if is_property or (name in called and callable(method)):
+                module = str(getattr(method, "__module__", ""))
+                if not (is_setuptools_module(module) or module.startswith(_KNOWN)):
+                    return name
+    return ""
+
+
+def _method(member: Any) -> Any:
+    """Return the function of a method, or the first one of a property."""
+    return getattr(member, "__func__", getattr(member, "fget", member))
 
 
 def runner(compiler: Any) -> str:

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Callable
 
-from setuptools_isolated_build._compilation import known
+from setuptools_isolated_build._compilation import products
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,7 +67,7 @@ class Job:
     def writes_only_its_object(self) -> bool:
         """Whether it writes nothing that another compilation may write, too."""
         paths = {self.obj, self.source}
-        return known.writes_only_its_object(self.command, paths, os.environ)
+        return products.is_only_object(self.command, paths, os.environ)
 
 
 class Walk:
@@ -79,6 +79,7 @@ class Walk:
         used: what its links read.
         linked: what they write.
         commands: what its compilers would run.
+        is_known: whether this is all that they read and write.
     """
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class Walk:
         self.used: list[str] = []
         self.linked: list[str] = []
         self.commands: list[list[str]] = []
+        self.is_known = True
 
 
 def walk() -> Walk | None:
@@ -98,8 +100,8 @@ def walk() -> Walk | None:
 def collect(parts: Iterable[Callable[[], object]]) -> Walk:
     """Return what may be compiled before its turn: only the jobs that no other touches.
 
-    A job is left out if what comes before it reads or writes its object. Such jobs keep
-    setuptools' order.
+    A job is left out if what comes before it reads or writes its object, links what its
+    command names, or may write anything. Such jobs keep setuptools' order.
 
     Args:
         parts: what makes setuptools ask for each extension, or for the files of one.
@@ -108,21 +110,30 @@ def collect(parts: Iterable[Callable[[], object]]) -> Walk:
 
     found = Walk()
     touched: set[str] = set()
+    linked_into: set[str] = set()
     threshold: Any = log.set_threshold(log.FATAL)
     try:
         for part in parts:
             one = Walk()
-            with contextlib.suppress(Exception), _walking(one):
-                part()  # what fails here fails once more, in its turn
+            try:
+                with _walking(one):
+                    part()
+            except Exception:  # noqa: BLE001  # fails once more, in its turn
+                one.is_known = False
             found.directories |= one.directories
             linked = touched.intersection(map(_key, one.linked))
             for job in one.jobs:
                 paths = {_key(job.obj), _key(job.source)}
-                is_free = touched.isdisjoint(paths) and not linked
+                words = "\0".join(job.command).casefold()
+                reads = any(directory in words for directory in linked_into)
+                is_free = touched.isdisjoint(paths) and not linked and not reads
                 if is_free and job.writes_only_its_object():
                     found.jobs.append(job)
                 touched.add(_key(job.obj))
             touched.update(map(_key, (*one.linked, *one.used)))
+            linked_into.update(map(os.path.dirname, map(_key, one.linked)))
+            if not one.is_known:
+                break
     finally:
         log.set_threshold(threshold)
     return found
@@ -137,9 +148,9 @@ def asked(call: Callable[[], object]) -> list[str]:
     return command
 
 
-def link(
+def link(  # noqa: PLR0913, PLR0917  # distutils' signature
     wrapped: Callable[..., None],
-    _compiler: Any,
+    compiler: Any,
     _place: object,
     target_desc: str,
     objects: list[str],
@@ -153,6 +164,7 @@ def link(
     if one is None:
         wrapped(target_desc, objects, output_filename, output_dir, *args, **kwargs)
         return
+    one.is_known &= products.is_only_linked(compiler, (*args, *kwargs.values()))
     one.used += objects
     for argument in (*args, *kwargs.values()):
         one.used += map(str, argument) if isinstance(argument, (list, tuple)) else ()

@@ -4,8 +4,6 @@ That is: the preprocessed text, the contents of each file in it, the arguments, 
 compiler, and the variables in `variables`. A compilation is one of these only if all of
 it is known here. What is not known goes to the compiler directly, which is slower and
 nothing worse. So a flag may be left out, and may not be put in without a reason.
-
-And which compilations write nothing but their object: these may run beside each other.
 """
 
 from __future__ import annotations
@@ -14,13 +12,22 @@ import functools
 import os
 import re
 import shutil
-from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["is_code", "is_known", "rules", "variables", "writes_only_its_object"]
+__all__ = [
+    "SEARCHING",
+    "VALUES",
+    "WITH_VALUE",
+    "is_code",
+    "is_known",
+    "is_known_flag",
+    "rules",
+    "variables",
+    "writes_more",
+]
 
 # Languages whose preprocessor lists all files that are read, apart from those that the
 # assembler reads (`assembly`). An ``.S`` is left out: it is all assembler.
@@ -38,8 +45,8 @@ _PROGRAMS = (
 
 # What they change is in the preprocessed text: macros, and where headers are searched.
 # The value may be an argument of its own. Not -include: it may find a compiled header.
-_SEARCHING = ("-D", "-U", "-I", "-isystem", "-iquote", "-idirafter")
-_WITH_VALUE = {*_SEARCHING, "-isysroot", "-arch", "-o"}
+SEARCHING = ("-D", "-U", "-I", "-isystem", "-iquote", "-idirafter")
+WITH_VALUE = {*SEARCHING, "-isysroot", "-arch", "-o"}
 _EXACT = {
     *("-c", "-ansi", "-pthread", "-pipe", "-w", "-pedantic", "-pedantic-errors"),
     # How much is optimized and described. Debug information is of the text and of what
@@ -72,7 +79,7 @@ _RULES = set(
     """.split()  # noqa: SIM905  # as one reads it
 )
 # The same with a value, which is a word or a number.
-_VALUES = set(
+VALUES = set(
     """
     -std -fvisibility -fexcess-precision -ffp-contract -fcf-protection -ftls-model
     -fdebug-default-version -fdiagnostics-color -fmax-errors -ftemplate-depth
@@ -90,14 +97,6 @@ _INSTRUCTIONS = set(
     omit-leaf-frame-pointer stackrealign thumb arm
     """.split()  # noqa: SIM905  # as one reads it
 )
-# What these change is what is read, or for which machine: a cache may not see it, but
-# none of them writes a file. With ``-specs=`` distributions build all that they have,
-# several files at once.
-_READING = (
-    *("-include", "-imacros", "-isysroot", "--sysroot", "-nostdinc", "-stdlib="),
-    *("-target", "--target=", "--param", "-specs=", "-x", "-L", "-l"),
-)
-_READING_WITH_VALUE = {"-include", "-imacros", "--sysroot", "-target", "--param", "-x"}
 _LOCAL = "native"  # the processor of this machine; others may share the cache
 # What is written down in place of a path: ccache hashes the directory as it is mapped.
 _MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
@@ -122,20 +121,20 @@ _LOST = "G++_ROOT"
 
 def is_known(command: list[str], env: Mapping[str, str]) -> bool:
     """Whether *command* compiles one source, in a way that is known."""
-    if _writes_more(env) or _LOST in env or "-c" not in command:
+    if writes_more(env) or _LOST in env or "-c" not in command:
         return False
     sources = 0
     before = ""
     for argument in command[1:]:
         if before:
             before = ""  # the value of the flag before it
-        elif argument in _WITH_VALUE:
+        elif argument in WITH_VALUE:
             before = argument
         elif not argument.startswith("-"):
             if not argument.endswith(_SOURCES):
                 return False  # also @FILE, and a compiler behind another program
             sources += 1
-        elif not argument.startswith(_SEARCHING) and not _is_known_flag(argument):
+        elif not argument.startswith(SEARCHING) and not is_known_flag(argument):
             return False
     return (
         sources == 1
@@ -143,37 +142,6 @@ def is_known(command: list[str], env: Mapping[str, str]) -> bool:
         and command.count("-arch") <= 1  # there is no one text of several
         and _is_compiler(command[0], env.get("PATH", os.defpath))
     )
-
-
-def writes_only_its_object(
-    command: list[str], paths: set[str], env: Mapping[str, str]
-) -> bool:
-    """Whether *command* writes nothing that another compilation may write, too.
-
-    What is named after the object counts as a part of it. ``-save-temps`` and ``-MF``
-    name files of their own, a plugin and modules may do anything: what is not known
-    does not run beside others.
-
-    Args:
-        command: the compiler, behind a wrapper or not, its flags and its files.
-        paths: the source and the object.
-        env: the variables that it is run with.
-    """
-    if _writes_more(env):
-        return False
-    before = ""
-    for argument in dropwhile(_is_program, command):
-        if before:
-            before = ""  # the value of the flag before it
-        elif argument in _WITH_VALUE | _READING_WITH_VALUE:
-            before = argument
-        elif argument not in paths and not (
-            argument.startswith((*_SEARCHING, *_READING))
-            or argument.partition("=")[0] in _VALUES
-            or _is_known_flag(argument)
-        ):
-            return False
-    return True
 
 
 def rules(command: list[str]) -> list[str]:
@@ -185,8 +153,8 @@ def rules(command: list[str]) -> list[str]:
     found, before, suffix = command[:1], "", ""
     for argument in command[1:]:
         is_value, flag = bool(before), before or argument
-        before = argument if argument in _WITH_VALUE and not is_value else ""
-        if flag.startswith((*_SEARCHING, *_MAPS)) or flag == "-o":
+        before = argument if argument in WITH_VALUE and not is_value else ""
+        if flag.startswith((*SEARCHING, *_MAPS)) or flag == "-o":
             continue
         if is_value or argument.startswith("-"):
             found.append(argument)
@@ -202,22 +170,22 @@ def variables(env: Mapping[str, str]) -> Iterable[tuple[str, str]]:
             yield name, env[name]
 
 
-def _writes_more(env: Mapping[str, str]) -> bool:
+def writes_more(env: Mapping[str, str]) -> bool:
+    """Whether a variable of *env* has compilers write a further file."""
     return any(name.startswith(_WRITING) for name in env)
 
 
-def _is_program(word: str) -> bool:
-    return not word.startswith(("-", "@"))
-
-
-def _is_known_flag(flag: str) -> bool:
+def is_known_flag(flag: str) -> bool:
+    """Whether *flag* is a rule of the language or of the code, and known."""
     name, is_valued, value = flag.partition("=")
     if flag.startswith(_FOR_PREPROCESSOR):
         return all(part.startswith(_MACROS) for part in flag.split(",")[1:])
     if flag.startswith("-W"):
         return not flag.startswith(_FOR_OTHERS)
     if is_valued:
-        return flag.startswith(_MAPS) or (name in _VALUES and value != _LOCAL)
+        return flag.startswith(_MAPS) or (
+            name in VALUES and not value.startswith(_LOCAL)
+        )
     short = name[2:].removeprefix("no-")
     return (
         name in _EXACT

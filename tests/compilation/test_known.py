@@ -119,6 +119,7 @@ def test_known(flags):
         # of this machine; files that are read, or written beside the object
         *(
             "-march=native",
+            "-mcpu=native+nosve",
             "-fprofile-use=p",
             "-fplugin=x",
             "-include x.h",

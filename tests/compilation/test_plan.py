@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 from setuptools_isolated_build._compilation import captured as captured_
-from setuptools_isolated_build._compilation import flights, jobs, plan, pool
+from setuptools_isolated_build._compilation import flights, jobs, plan, pool, products
 from setuptools_isolated_build._compilation import planned as planning
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="for Unix compilers")
@@ -354,16 +355,71 @@ def walked(*parts):
 def test_objects_that_others_touch():
     """Who comes second in setuptools' order is not compiled ahead."""
     a, b, c = map(job, "abc")
-    assert walked([a, b, (["a.o", "b.o"], ["1.so"])], [c]) == ["a.o", "b.o", "c.o"]
-    assert walked([a, (["a.o"], ["1.so"])], [a, b]) == ["a.o", "b.o"]
+    assert walked([a, b, (["a.o", "b.o"], ["lib/1.so"])], [c]) == ["a.o", "b.o", "c.o"]
+    assert walked([a, (["a.o"], ["lib/1.so"])], [a, b]) == ["a.o", "b.o"]
     assert walked([a, a]) == ["a.o"]
     assert walked([a, job("A")]) == ["a.o"]  # one file on some systems
     # Linked as an extra object, before it is compiled.
-    assert walked([a, (["a.o", "b.o"], ["1.so"])], [b, c]) == ["a.o", "c.o"]
+    assert walked([a, (["a.o", "b.o"], ["lib/1.so"])], [b, c]) == ["a.o", "c.o"]
     # The one that is there decides about the other.
-    assert walked([a, (["a.o"], ["1.so"])], [b, (["b.o"], ["1.so"])]) == ["a.o"]
+    assert walked([a, (["a.o"], ["lib/1.so"])], [b, (["b.o"], ["lib/1.so"])]) == ["a.o"]
     # A source that is made by an earlier link.
-    assert walked([a, (["a.o"], ["b.c"])], [b]) == ["a.o"]
+    assert walked([a, (["a.o"], ["src/b.c"])], [job("src/b")]) == ["a.o"]
+    # A file that an earlier link makes, or what lies beside it.
+    reading = job("b")
+    reading.command = ["cc", "-DLIBRARY=lib/1.so", "b.c"]
+    assert walked([a, (["a.o"], ["lib/1.so"])], [reading, c]) == ["a.o", "c.o"]
+    assert walked([a, (["a.o"], ["1.so"])], [b]) == ["a.o"]
+
+
+def test_nothing_ahead_of_the_unknown():
+    """What an earlier extension may do besides, or where it fails."""
+    a, b = map(job, "ab")
+
+    def fails():
+        jobs.walk().jobs.append(a)
+        raise OSError
+
+    def writes_more():
+        jobs.walk().jobs.append(a)
+        jobs.walk().is_known = False
+
+    for part in (fails, writes_more):
+        found = jobs.collect([part, lambda: jobs.walk().jobs.append(b)])
+        assert [each.obj for each in found.jobs] == ["a.o"]
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        ("", True),
+        ("-Wl,-O1 -Wl,-Bsymbolic-functions -g -fwrapv -O2 -lm -Lx -L x -pthread", True),
+        ("-Wl,--version-script=x.map -Wl,--version-script,x.map libx.a -B x", True),
+        ("-Wl,-z,relro,-z,now -Wl,--build-id=sha1 -specs=/x -flto=auto", True),
+        ("-bundle -undefined dynamic_lookup -arch arm64 -Wl,-rpath,@loader_path", True),
+        ("-Wl,-rpath,$ORIGIN", True),
+        ("-Wl,-Map=x", False),
+        ("-Wl,-O1,-Map,x", False),
+        ("-Wl,-M", False),
+        ("-Wl,@x", False),
+        ("-Wl,--out-implib,x", False),
+        ("-Wl,--dependency-file=x", False),
+        ("-Xlinker -Map=x", False),
+        ("-o x", False),
+        ("-save-temps", False),
+        ("-fplugin=x.so", False),
+        ("@x", False),
+    ],
+)
+@pytest.mark.parametrize("place", ["linker_so", "linker_so_cxx", "arguments"])
+def test_links_that_write_nothing_else(words, known, place):
+    """What they write, the next extension may include."""
+    linkers = {"linker_so": ["gcc", "-shared"], "linker_so_cxx": ["g++", "-shared"]}
+    arguments = [None, ["m"], [], words.split() if place == "arguments" else ()]
+    if place in linkers:
+        linkers[place] += words.split()
+    compiler = types.SimpleNamespace(**linkers)
+    assert products.is_only_linked(compiler, arguments) == known
 
 
 @pytest.mark.parametrize(
