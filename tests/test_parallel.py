@@ -420,7 +420,7 @@ MAKING = """
             with open("p/made.h", "w") as file:
                 file.write("#define MADE 2\\n")
 
-    own, args = build_ext, {}
+    own, args, args_of_m = build_ext, {}, {}
     """
 # Where a project may have a part, between the compilers of two extensions.
 BETWEEN = {
@@ -488,7 +488,10 @@ BETWEEN = {
         args["distclass"] = Wrapping
         """,
     "the linker": """
-        args["extra_link_args"] = ["-Wl,-Map,p/made.map"]
+        args_of_m["extra_link_args"] = ["-Wl,-Map,p/made.map"]
+        """,
+    "a compiler": """
+        args_of_m["extra_compile_args"] = ["-MD", "-MFp/made.map"]
         """,
     "what is linked": """
         class own(build_ext):
@@ -507,7 +510,10 @@ def test_what_is_made_between(between, project, plain, plugged, at_four, tmp_pat
     extensions = """
         distclass = args.pop("distclass", Distribution)
         setup(name="n", version="1", cmdclass={"build_ext": own}, distclass=distclass,
-              ext_modules=[Extension(name, [f"p/{name}.c"], **args) for name in "ab"])
+              ext_modules=[
+                  Extension("a", ["p/a.c", "p/both.c"], **args),
+                  Extension("m", ["p/m.c"], **args_of_m),
+                  Extension("b", ["p/b.c", "p/both.c"], **args)])
         """
     files = {
         "setup.py": "".join(
@@ -515,6 +521,19 @@ def test_what_is_made_between(between, project, plain, plugged, at_four, tmp_pat
         ),
         "p/made.h": "#define MADE 1\n",
         "p/a.c": "void *PyInit_a(void) { return 0; }\n",
+        "p/m.c": "void *PyInit_m(void) { return 0; }\n",
+        "p/both.c": """
+            #include "made.h"
+            #if __has_include("made.map")
+            int is_mapped = 1;
+            #endif
+            #ifdef LINKED
+            #if __has_include(LINKED)
+            int is_linked = 1;
+            #endif
+            #endif
+            int made = MADE;
+            """,
         "p/b.c": """
             #include "made.h"
             #if __has_include("made.map")

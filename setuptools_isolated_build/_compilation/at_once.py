@@ -14,7 +14,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
-from setuptools_isolated_build._compilation import jobs
+from setuptools_isolated_build._compilation import jobs, products
 from setuptools_isolated_build._setuptools.distribution import (
     is_setuptools,
     is_setuptools_module,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._compilation.compilers import Place
     from setuptools_isolated_build._compilation.plan import Plan
 
-__all__ = ["PREPARED", "ahead", "current", "is_known", "own_part", "runner"]
+__all__ = ["PREPARED", "ahead", "current", "is_known", "link", "own_part", "runner"]
 
 # In a compiler, also in its pickled copy: where it compiles.
 PREPARED = "_isolated_build_prepared"
@@ -97,12 +97,17 @@ def own_part(command: Command) -> str:
     for owner in (command, *type(command).__mro__[:-1]):
         for name, member in vars(owner).items():
             method = _method(member)
-            is_property = hasattr(member, "__set__") and name not in _OUTSIDE
-            if is_property or (name in called and callable(method)):
+            if _is_set_by(member, name) or (name in called and callable(method)):
                 module = str(getattr(method, "__module__", ""))
                 if not (is_setuptools_module(module) or module.startswith(_KNOWN)):
                     return name
     return ""
+
+
+def _is_set_by(member: Any, name: str) -> bool:
+    """Whether setuptools may set *name* by a *member* that it does not know of."""
+    is_settable = hasattr(member, "__set__") and getattr(member, "fset", member)
+    return bool(is_settable) and name not in _OUTSIDE
 
 
 def _method(member: Any) -> Any:
@@ -141,6 +146,30 @@ def ahead(compiler: Any, parts: Iterable[Callable[[], object]]) -> Iterator[None
         if is_new:
             _thread.plan = None
             plan.end()
+
+
+def link(  # noqa: PLR0913, PLR0917  # distutils' signature
+    wrapped: Callable[..., None],
+    compiler: Any,
+    _place: Place,
+    target_desc: str,
+    objects: list[str],
+    output_filename: str,
+    output_dir: str | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Link, or note in a walk what is linked."""
+    walk, plan = jobs.walk(), current()
+    path = os.path.join(output_dir or "", output_filename)
+    rest = (*args, *kwargs.values())
+    is_all = products.is_only_linked(compiler, rest)
+    if walk is not None:
+        walk.link(objects, path, rest, is_all=is_all)
+        return
+    if plan is not None:
+        plan.made.linked(path, is_all=is_all)
+    wrapped(target_desc, objects, output_filename, output_dir, *args, **kwargs)
 
 
 def _new_plan(place: Place) -> Plan | None:

@@ -85,7 +85,7 @@ def prepare(compiler: Any, place: Place) -> None:
         "_compile": _compile,
         at_once.runner(compiler): _call,
         "compile": _compile_all,
-        "link": jobs.link,
+        "link": at_once.link,
         "create_static_lib": jobs.create_static_lib,
         "mkpath": jobs.mkpath,
     }

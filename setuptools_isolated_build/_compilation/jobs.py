@@ -25,7 +25,7 @@ __all__ = [
     "asked",
     "collect",
     "create_static_lib",
-    "link",
+    "directory_of",
     "mkpath",
     "walk",
 ]
@@ -64,6 +64,11 @@ class Job:
         """Whether both make the same object in the same way."""
         return (self.obj, self.command) == (other.obj, other.command)
 
+    def names(self, directories: Iterable[str]) -> bool:
+        """Whether a word of its command is in one of these, see `directory_of`."""
+        words = "\0".join(self.command).casefold()
+        return any(directory in words for directory in directories)
+
     def writes_only_its_object(self) -> bool:
         """Whether it writes nothing that another compilation may write, too."""
         paths = {self.obj, self.source}
@@ -89,6 +94,23 @@ class Walk:
         self.linked: list[str] = []
         self.commands: list[list[str]] = []
         self.is_known = True
+
+    def link(
+        self, objects: list[str], path: str, rest: Iterable[object], *, is_all: bool
+    ) -> None:
+        """Note what is linked.
+
+        Args:
+            objects: what it is linked from, besides what is named in the rest.
+            path: what it writes.
+            rest: the other arguments of the compiler's ``link``.
+            is_all: whether it writes nothing else.
+        """
+        lists = [words for words in rest if isinstance(words, (list, tuple))]
+        self.used += objects
+        self.used += (str(word) for words in lists for word in words)
+        self.linked.append(path)
+        self.is_known &= is_all
 
 
 def walk() -> Walk | None:
@@ -123,17 +145,18 @@ def collect(parts: Iterable[Callable[[], object]]) -> Walk:
             found.directories |= one.directories
             linked = touched.intersection(map(_key, one.linked))
             for job in one.jobs:
+                if not job.writes_only_its_object():
+                    one.is_known = False
+                    break
                 paths = {_key(job.obj), _key(job.source)}
-                words = "\0".join(job.command).casefold()
-                reads = any(directory in words for directory in linked_into)
-                is_free = touched.isdisjoint(paths) and not linked and not reads
-                if is_free and job.writes_only_its_object():
+                is_free = touched.isdisjoint(paths) and not job.names(linked_into)
+                if is_free and not linked:
                     found.jobs.append(job)
                 touched.add(_key(job.obj))
-            touched.update(map(_key, (*one.linked, *one.used)))
-            linked_into.update(map(os.path.dirname, map(_key, one.linked)))
             if not one.is_known:
                 break
+            touched.update(map(_key, (*one.linked, *one.used)))
+            linked_into.update(map(directory_of, one.linked))
     finally:
         log.set_threshold(threshold)
     return found
@@ -148,27 +171,9 @@ def asked(call: Callable[[], object]) -> list[str]:
     return command
 
 
-def link(  # noqa: PLR0913, PLR0917  # distutils' signature
-    wrapped: Callable[..., None],
-    compiler: Any,
-    _place: object,
-    target_desc: str,
-    objects: list[str],
-    output_filename: str,
-    output_dir: str | None = None,
-    *args: Any,
-    **kwargs: Any,
-) -> None:
-    """Link, or note in a walk what is linked."""
-    one = walk()
-    if one is None:
-        wrapped(target_desc, objects, output_filename, output_dir, *args, **kwargs)
-        return
-    one.is_known &= products.is_only_linked(compiler, (*args, *kwargs.values()))
-    one.used += objects
-    for argument in (*args, *kwargs.values()):
-        one.used += map(str, argument) if isinstance(argument, (list, tuple)) else ()
-    one.linked.append(os.path.join(output_dir or "", output_filename))
+def directory_of(path: str) -> str:
+    """Return what is in the words of a command that names *path*, or its like."""
+    return os.path.dirname(_key(path))
 
 
 def create_static_lib(

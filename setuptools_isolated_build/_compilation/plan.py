@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Callable
 
 from setuptools_isolated_build._compilation import flights
+from setuptools_isolated_build._compilation.made import Made
 from setuptools_isolated_build._compilation.planned import LOOK, Planned, interval
 from setuptools_isolated_build._setuptools.output import tell, warn
 
@@ -39,6 +40,9 @@ class Plan:
         size: how many compilers may run at once.
         pool: where tokens are for those but the first; None if there is one only.
         line: where to show how far it is, on a terminal.
+
+    Attributes:
+        made: what need not be compiled once more.
     """
 
     def __init__(self, size: int, pool: Pool | None, line: Line | None = None) -> None:
@@ -48,7 +52,7 @@ class Plan:
         self._changed = threading.Condition()
         self._asking = threading.Lock()
         self._planned: list[Planned] = []  # those to come, in setuptools' order
-        self._made: dict[str, Job] = {}  # of each object, what has made it
+        self.made = Made()
         self._finished = 0  # how many had their turn
         self._threads: list[threading.Thread] = []
         self._has_own = True  # the token for the compiler that needs none of the pool
@@ -70,8 +74,7 @@ class Plan:
                         found.captured.end()
                         self._changed.wait_for(found.has_stopped)
                     self._planned.remove(found)
-                made = self._made.get(job.obj)
-                if made is None or not made.equals(job):
+                if not self.made.has(job):
                     new.append(Planned(job))
             self._planned[:0] = new
             self._changed.notify_all()
@@ -90,13 +93,12 @@ class Plan:
         """Have *job* compiled, whose turn it is; *by_setuptools* does so without us."""
         found = [planned for planned in self._planned if planned.job.equals(job)]
         if not found:
-            made = self._made.pop(job.obj, None)
-            if made is None or not made.equals(job) or not os.path.exists(job.obj):
-                by_setuptools()
+            if self.made.has(job):
+                tell(f"{job.obj}: made already, by the same command")
+                os.utime(job.obj)  # as a compiler would, for what looks at times
                 return
-            tell(f"{job.obj}: made already, by the same command")
-            os.utime(job.obj)  # as a compiler would, for what looks at times
-            self._made[job.obj] = made
+            self.made.replaced(job)
+            by_setuptools()
             return
         (planned,) = found
         if not self._is_alone:
@@ -112,7 +114,7 @@ class Plan:
             self._once_more(job, by_setuptools)
         else:
             captured.pass_on()
-        self._made[job.obj] = job
+        self.made.add(job)
 
     def end(self) -> None:
         """End what still runs."""
