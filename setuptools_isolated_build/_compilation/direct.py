@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "question"]
 
-_FORMAT = 3
+_FORMAT = 4
 _DIRECTORY = "setuptools-isolated-build"  # in ccache's own
 _DIGITS = 3  # of the names of files: 4,096 of some 4 KB are the most
 _MOST = 1 << 20  # bytes of one of them

@@ -26,6 +26,12 @@ __all__ = ["Toolchain", "toolchain"]
 
 _SECONDS = 60
 _NAME = "source"  # without the suffix, which says the language
+# clang writes its arguments down, to which the cache adds some.
+_RECORDING = "-dwarf-debug-flags"
+# gcc's and clang's words for debug information, which names the current directory. That
+# ccache hashes for flags of the command, and not for those of rules.
+_DESCRIBING = ("-g", "-debug-info-kind=")
+_STATED = re.compile("-g(?:[123]|gdb3?|dwarf(?:-[2-5])?)?")
 _IN_PROCESS = " (in-process)"  # clang, of the line after it
 # A line of what loaders say: ``libz.so.1 => /lib/libz.so.1 (0x00007f…)``.
 _LIBRARY = re.compile(r"(?:.* => )?(/.*) \(0x[0-9a-f]+\)")
@@ -104,6 +110,8 @@ def _asked(
     files = dict.fromkeys(shutil.which(name, path=path) or "" for name in found)
     if (
         len(found) == 1
+        or _RECORDING in stated
+        or (any(map(_describes, stated)) and not any(map(_STATED.fullmatch, command)))
         or any(map(_loads, stated - {source, obj}))
         or not all(
             # A relative path is another one in another directory.
@@ -115,6 +123,10 @@ def _asked(
     for program in list(files):
         files.update(dict.fromkeys(_libraries(program, env, scratch)))
     return said.replace(scratch, ""), list(files)
+
+
+def _describes(word: str) -> bool:
+    return word.startswith(_DESCRIBING) and word != "-g0"
 
 
 def _loads(word: str) -> bool:

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from setuptools_isolated_build._compilation import assembly, names, searches
+from setuptools_isolated_build._compilation import assembly, known, names, searches
 from setuptools_isolated_build._compilation.lookups import Lookups, full, state
 
 if TYPE_CHECKING:
@@ -120,12 +120,16 @@ def read(
         states = {path: state(full) for path, full in paths.items()}
     except (OSError, subprocess.SubprocessError):
         return None
+    maps = " ".join(word for word in compilation.asked if word.startswith(known.MAPS))
+    parts = [text, os.fsencode(maps)]
     if compilation.private:
-        text = text.replace(os.fsencode(compilation.private), b"\0")
-    key = hashlib.sha256(text)
-    for found in states.values():
-        key.update(found.digest.encode())
-    key.update(compilation.toolchain.encode(errors="surrogateescape"))
+        private = os.fsencode(compilation.private)
+        parts = [part.replace(private, b"\0") for part in parts]
+    parts += (found.digest.encode() for found in states.values())
+    parts += [compilation.toolchain.encode(errors="surrogateescape")]
+    key = hashlib.sha256()
+    for part in parts:
+        key.update(part)
     evidence = Evidence(text, looked, searched) if searched else None
     return Inputs(key.hexdigest(), rule, states, evidence)
 

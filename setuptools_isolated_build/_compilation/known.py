@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "MAPS",
     "SEARCHING",
     "VALUES",
     "WITH_VALUE",
@@ -98,8 +99,9 @@ _INSTRUCTIONS = set(
     """.split()  # noqa: SIM905  # as one reads it
 )
 _LOCAL = "native"  # the processor of this machine; others may share the cache
-# What is written down in place of a path: ccache hashes the directory as it is mapped.
-_MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
+# What is written down in place of a path. ccache hashes only the current directory so,
+# and no other path.
+MAPS = ("-ffile-prefix-map=", "-fdebug-prefix-map=", "-fmacro-prefix-map=")
 # Not warnings, which can only make it fail, but arguments for other programs. Those for
 # the preprocessor may be macros only: Linux distributions' flags.
 _FOR_OTHERS = ("-Wa,", "-Wl,", "-Wp,")
@@ -154,7 +156,7 @@ def rules(command: list[str]) -> list[str]:
     for argument in command[1:]:
         is_value, flag = bool(before), before or argument
         before = argument if argument in WITH_VALUE and not is_value else ""
-        if flag.startswith((*SEARCHING, *_MAPS)) or flag == "-o":
+        if flag.startswith((*SEARCHING, *MAPS)) or flag == "-o":
             continue
         if is_value or argument.startswith("-"):
             found.append(argument)
@@ -183,7 +185,7 @@ def is_known_flag(flag: str) -> bool:
     if flag.startswith("-W"):
         return not flag.startswith(_FOR_OTHERS)
     if is_valued:
-        return flag.startswith(_MAPS) or (
+        return flag.startswith(MAPS) or (
             name in VALUES and not value.startswith(_LOCAL)
         )
     short = name[2:].removeprefix("no-")

@@ -227,18 +227,24 @@ def test_libraries_by_the_loader_of_musl(tmp_path, monkeypatch):
     assert list(libraries(str(tmp_path / "static"))) == []
 
 
-def test_a_configuration_of_clang(tree, compiled, hits):
-    """From clang 16 on it reads one without being told."""
+def newest_clang():
+    """A toolchain of a clang that reads a configuration, if there is one."""
     names = ("clang", *(f"clang-{number}" for number in range(16, 30)))
     found = [name for name in names if shutil.which(name)]
     newer = [x for x in found if int(said(x, "-dumpversion").split(".")[0]) >= 16]
     if not newer:
         pytest.skip("there is no clang from 16 on")
-    tree(FILES)
     tools = Tools(newer[0])
     headers = said(newer[0], "-print-resource-dir")
     os.makedirs("tool/lib/clang")
     os.symlink(headers, f"tool/lib/clang/{os.path.basename(headers)}")
+    return tools
+
+
+def test_a_configuration_of_clang(tree, compiled, hits):
+    """From clang 16 on it reads one without being told."""
+    tree(FILES)
+    tools = newest_clang()
     for _ in ("cold", "warm"):
         found, before = compiled(tools.driver, "src/m.c", "-Ia")
         assert found == before
@@ -247,6 +253,32 @@ def test_a_configuration_of_clang(tree, compiled, hits):
     found, expected = compiled(tools.driver, "src/m.c", "-Ia")
     assert expected != before, "it is not read"
     assert found == expected
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+@pytest.mark.parametrize("name", ["gcc", "clang"])
+def test_debug_information_by_rules(name, is_kept, tree, compiled, monkeypatch):
+    """It names the current directory, which ccache hashes for flags that it sees."""
+    if not is_kept:
+        monkeypatch.setattr(direct, "_LEAST", 1 << 30)
+    tree(FILES)
+    if name == "gcc":
+        tools = Tools(name)
+        tools.have_gccs_files()
+        tools.have_program("cc1", "-O1")
+        tools.have_specs("-g")
+    else:
+        tools = newest_clang()
+    tree({"tool/bin/clang.cfg": "-g\n"})
+    for directory in ("one", "two"):
+        shutil.copytree("src", f"{directory}/src")
+        shutil.copytree("a", f"{directory}/a")
+        with monkeypatch.context() as inside:
+            inside.chdir(directory)
+            inside.delenv("PWD", raising=False)
+            found, expected = compiled(tools.driver, "src/m.c", "-Ia")
+        assert os.path.abspath(directory).encode() in expected
+        assert found == expected
 
 
 def test_replaced_meanwhile(tools, tree, compiled, hits, monkeypatch):
