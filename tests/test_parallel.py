@@ -575,3 +575,38 @@ def test_builds_of_one_make(project, plugged, compiler, meeting, tmp_path, at_fo
         for run in runs:
             output = run.finish()
             assert run.status == 0, output
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        'extra_objects=iter(["p/ready.o"])',
+        'extra_link_args=iter(["p/ready.o"])',
+        'extra_link_args=filter(None, ["-Wl,--defsym=ready=7"])',
+    ],
+)
+def test_what_can_be_read_once(given, project, plain, plugged, at_four, tmp_path):
+    """Nobody asks setuptools before its turn, or it would link without these."""
+    files = {
+        "setup.py": f"""
+            import subprocess
+            from setuptools import Extension, setup
+            subprocess.run("gcc -c p/ready.c -o p/ready.o".split(), check=True)
+            setup(name="n", version="1", ext_modules=[
+                Extension("a", ["p/a.c", "p/b.c"], {given}),
+                Extension("c", ["p/c.c"])])
+            """,
+        "p/ready.c": "int ready(void) { return 7; }\n",
+        "p/a.c": "void *PyInit_a(void) { return 0; }\n",
+        "p/b.c": "int b;\n",
+        "p/c.c": "void *PyInit_c(void) { return 0; }\n",
+    }
+    source = project(files)
+    expected = harness.oracle(plain, source, tmp_path / "expected")
+    run = plugged.start(
+        plugged.command("hook", source, tmp_path / "out"), source, at_four
+    )
+    output = run.finish()
+    assert run.status == 0, output
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    assert wheel.read_bytes() == expected.read_bytes()

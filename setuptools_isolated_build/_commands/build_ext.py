@@ -30,6 +30,7 @@ else:
 __all__ = ["BuildExt"]
 
 _TRANSLATABLE, _TRANSLATED = (".pyx", ".py"), (".c", ".cpp")
+_READABLE = {str, list, tuple, dict, bool, int, type(None)}  # as often as one likes
 
 
 class BuildExt(_Base):
@@ -229,6 +230,12 @@ def _translations(ext: Any) -> Iterator[str]:
 
 
 def _is_compiled(compiler: Any, ext: Any) -> bool:
-    """Whether all sources are for the compiler, and none is generated first."""
+    """Whether all sources are for the compiler, and it may be asked what it compiles.
+
+    No source is to be generated first; and what can be read once (``iter``, ``glob``)
+    would not be there when it links.
+    """
+    if not all(type(value) in _READABLE for value in vars(ext).values()):
+        return False
     known = tuple(getattr(compiler, "src_extensions", None) or ())
     return all(str(source).endswith(known) for source in ext.sources or ())

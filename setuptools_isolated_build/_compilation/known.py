@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ _EXACT = {
         "-grecord-gcc-switches",
         "-gno-record-gcc-switches",
         "-fcf-protection",
-        "-dynamic",
     ),
 }
+if sys.platform == "darwin":  # to gcc it is six letters, one of which asks for dumps
+    _EXACT.add("-dynamic")
 # Rules of the language and of the code, which take no file and write none: with
 # ``-f`` or ``-fno-``. Not what profiles, covers, dumps, or loads a plugin or modules.
 _RULES = set(

@@ -80,10 +80,14 @@ def is_only_linked(compiler: Any, arguments: Iterable[object]) -> bool:
 
     Args:
         compiler: a Unix compiler.
-        arguments: those of its ``link``: among others, lists of words.
+        arguments: those of its ``link``: lists of words, and what is none.
     """
-    lists = [argument for argument in arguments if isinstance(argument, (list, tuple))]
-    words = [str(word) for words in lists for word in words]
+    words: list[str] = []
+    for argument in arguments:
+        if isinstance(argument, (list, tuple)):
+            words += map(str, argument)
+        elif not (argument is None or isinstance(argument, (str, int))):
+            return False  # it can be read once
     for name in ("linker_so", "linker_so_cxx"):
         words += dropwhile(_is_program, getattr(compiler, name, None) or ())
     return all(map(_is_known_in_link, words))

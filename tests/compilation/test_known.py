@@ -104,7 +104,7 @@ def run(*command, check=True, **options):
         "-isysroot /sdk -arch arm64 -mmacosx-version-min=11.0",
         # as distributions build Python
         "-Wp,-D_FORTIFY_SOURCE=2 -Wp,-U_X -grecord-gcc-switches -mtls-dialect=gnu2",
-        "-fno-common -dynamic -fdebug-default-version=4 -fstack-clash-protection",
+        "-fno-common -fdebug-default-version=4 -fstack-clash-protection",
         "-ffile-prefix-map=/private/0/build=build -fno-file-reproducible -gdwarf-4",
         "-pthread -pipe -w",
     ],
@@ -120,6 +120,7 @@ def test_known(flags):
         *(
             "-march=native",
             "-mcpu=native+nosve",
+            *(["-dynamic"] if sys.platform == "linux" else []),
             "-fprofile-use=p",
             "-fplugin=x",
             "-include x.h",

@@ -420,6 +420,7 @@ def test_links_that_write_nothing_else(words, known, place):
         linkers[place] += words.split()
     compiler = types.SimpleNamespace(**linkers)
     assert products.is_only_linked(compiler, arguments) == known
+    assert not products.is_only_linked(compiler, [*arguments, iter(())])
 
 
 @pytest.mark.parametrize(
