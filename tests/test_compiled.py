@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sys
+import sysconfig
 
 import harness
 import pytest
@@ -161,6 +164,154 @@ def variables(compiler):
 def test_generated_sources(compiler, project, same_wheel):
     """The bytes of a build without the plugin."""
     same_wheel(project(FILES), variables=variables(compiler))
+
+
+# Flags by which an object names itself, or a file beside it.
+NAMING = [
+    ("gcc", "-g -gsplit-dwarf"),
+    ("gcc", "--coverage -frandom-seed=1"),
+    ("gcc", "-fprofile-generate -frandom-seed=1"),
+    ("clang", "-g -gsplit-dwarf"),
+    ("clang", "--coverage"),
+    ("clang", "-g -save-temps=obj"),
+]
+NAMING_FILES = {
+    "setup.py": """
+        import os
+        from setuptools import Extension, setup
+        flags = os.environ["FLAGS"].split()
+        setup(name="n", version="1", ext_modules=[
+            Extension("m", ["src/m.c", "src/in/n.c"], extra_compile_args=flags,
+                      extra_link_args=flags)])
+        """,
+    "src/m.c": "void *PyInit_m(void) { return 0; }\n",
+    "src/in/n.c": "int n(int a) { return a ? 4 : 5; }\n",
+}
+
+
+@pytest.fixture
+def named(project, plain, tmp_path):
+    """A project whose objects name their place, and its wheel without the plugin."""
+
+    def make(compiler, flags):
+        if not shutil.which(compiler):
+            pytest.skip(f"there is no {compiler}")
+        source = project(NAMING_FILES)
+        given = {**variables(compiler), "FLAGS": flags}
+        return source, given, harness.oracle(plain, source, tmp_path / "1", given)
+
+    return make
+
+
+def contents(source):
+    return {path: path.is_file() and path.read_bytes() for path in source.rglob("*")}
+
+
+@pytest.mark.parametrize(("compiler", "flags"), NAMING)
+def test_objects_that_name_their_place(compiler, flags, named, plugged, tmp_path):
+    """They have the bytes of a build without the plugin; nothing stays in the tree."""
+    source, given, expected = named(compiler, flags)
+    before = contents(source)
+    says = ("n.o: it names its own place, and is compiled once more there",)
+    wheel = plugged.build(source, tmp_path / "2", "hook", given, says)
+    assert wheel.read_bytes() == expected.read_bytes()
+    assert contents(source) == before
+
+
+def test_names_are_taken(named, plugged, tmp_path):
+    """What is there stays, and the build says what is wrong with the object."""
+    source, given, expected = named("gcc", "-g -gsplit-dwarf")
+    plugged.build(source, tmp_path / "2", "hook", given)
+    platform = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+    taken = source / "build" / f"temp.{platform}" / "src" / "n.o"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    before = contents(source)
+    says = ("m.o: names the private build tree", "something is in build/temp")
+    wheel = plugged.build(source, tmp_path / "3", "hook", given, says)
+    assert contents(source) == before
+    assert wheel.read_bytes() != expected.read_bytes()
+
+
+COMPILER_IN_PLACE = """\
+#!{python}
+{meeting}
+import os, sys
+if "-c" in sys.argv and "MEETING_PORT" in os.environ:
+    obj = sys.argv[sys.argv.index("-o") + 1]
+    meet("private" if os.path.isabs(obj) else "in place")
+os.execvp("gcc", ["gcc", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def begin_in_place(named, plugged, meeting, tmp_path):
+    """Start builds of which compilers come to the meeting; the wheel that they make."""
+    source, given, expected = named("gcc", "-g -gsplit-dwarf")
+    path = tmp_path / "compiler"
+    path.write_text(
+        COMPILER_IN_PLACE.format(python=sys.executable, meeting=harness.Meeting.CODE)
+    )
+    path.chmod(0o755)
+    given = {**given, **meeting.variables, "CC": str(path)}
+
+    def begin(name):
+        command = plugged.command("hook", source, tmp_path / name)
+        return plugged.start(command, source, given)
+
+    return begin, source, expected
+
+
+def come_and_go(meeting, *names):
+    for name in names:
+        assert meeting.arrival() == name
+        meeting.let_go(name)
+
+
+def test_one_build_at_a_time_in_place(begin_in_place, meeting, tmp_path):
+    """A second one waits for it."""
+    begin, source, expected = begin_in_place
+    before = contents(source)
+    first = begin("2")
+    with harness.many([first]):
+        come_and_go(meeting, "private")
+        assert meeting.arrival() == "in place"
+        second = begin("3")
+        with harness.many([second]):
+            come_and_go(meeting, "private")
+            with pytest.raises(TimeoutError):
+                meeting.arrival(2)
+            meeting.let_go("in place")
+            for _ in range(5):  # the first one's next object, and both of the second's
+                meeting.let_go(meeting.arrival())
+            outputs = [first.finish(), second.finish()]
+    assert [first.status, second.status] == [0, 0], outputs
+    for name in "23":
+        (wheel,) = (tmp_path / name).glob("*.whl")
+        assert wheel.read_bytes() == expected.read_bytes()
+    assert contents(source) == before
+
+
+def test_killed_in_place(begin_in_place, meeting, tmp_path):
+    """The next build takes what was left, and removes it."""
+    begin, source, expected = begin_in_place
+    before = contents(source)
+    killed = begin("2")
+    with harness.many([killed]):
+        come_and_go(meeting, "private")
+        assert meeting.arrival() == "in place"
+        killed.kill_session()
+    with contextlib.suppress(OSError):
+        meeting.let_go("in place")  # who is dead, and no longer among those who wait
+    assert contents(source) != before
+    run = begin("3")
+    with harness.many([run]):
+        come_and_go(meeting, *["private", "in place"] * 2)
+        output = run.finish()
+    assert run.status == 0, output
+    (wheel,) = (tmp_path / "3").glob("*.whl")
+    assert wheel.read_bytes() == expected.read_bytes()
+    assert contents(source) == before
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

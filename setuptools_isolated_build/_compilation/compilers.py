@@ -10,9 +10,7 @@ what is known to be compiled later is compiled while others are (`plan`).
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
@@ -20,8 +18,10 @@ from setuptools_isolated_build._compilation import (
     at_once,
     ccache,
     flights,
+    in_place,
     jobs,
     known,
+    mapping,
     programs,
 )
 from setuptools_isolated_build._setuptools.output import warn
@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "prepare"]
 
-_SECONDS = 60
 _CACHES = {"ccache", "sccache"}
-# Where paths are mapped, clang 15 and later write down ./a.h as a.h, unless they are
-# told not to. With these they do so without us.
-_REPRODUCIBLE = ("-ffile-reproducible", "-ffile-prefix-map", "-fmacro-prefix-map")
-_AS_STATED = "-fno-file-reproducible"
 
 
 def _unnoticed(_source: str) -> AbstractContextManager[None]:
@@ -127,10 +122,15 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
 ) -> None:
     arguments = list(map(str, (src, *cc_args, *(extra_postargs or ()))))
     if place.private and any(place.private in argument for argument in arguments):
-        options = _mapping(place, tuple(compiler.compiler_so), arguments)
-        extra_postargs = [*(extra_postargs or ()), *options]
-    compile_it = partial(wrapped, obj, src, ext, cc_args, extra_postargs, pp_opts)
-    by_setuptools = partial(_read, place, src, compile_it)
+        program = tuple(compiler.compiler_so)
+        maps = mapping.options(place.private, place.in_tree, program, arguments)
+        extra_postargs = [*(extra_postargs or ()), *maps]
+
+    def compile_to(path: str) -> None:
+        wrapped(path, src, ext, cc_args, extra_postargs, pp_opts)
+
+    compile_it = partial(compile_to, obj)
+    by_setuptools = partial(_by_setuptools, place, obj, src, compile_to)
     walk, planned = jobs.walk(), at_once.current()
     if walk is None and (planned is None or not at_once.is_known(compiler)):
         by_setuptools()
@@ -143,20 +143,11 @@ def _compile(  # noqa: PLR0913, PLR0917  # distutils' signature
         planned.compile(job, by_setuptools)
 
 
-def _mapping(place: Place, program: tuple[str, ...], arguments: list[str]) -> list[str]:
-    """Return the options by which the path of the build tree is not written down."""
-    option = ccache.prefix_map(place.private, place.in_tree)
-    if not _accepts(program, option):
-        return []
-    stated = any(x.startswith(_REPRODUCIBLE) for x in (*program, *arguments))
-    if stated or not _accepts(program, _AS_STATED):
-        return [option]
-    return [option, _AS_STATED]
-
-
-def _read(place: Place, src: str, compile_it: Callable[[], object]) -> None:
+def _by_setuptools(
+    place: Place, obj: str, src: str, compile_to: Callable[[str], None]
+) -> None:
     with place.reading(src):
-        compile_it()
+        in_place.compile_object(obj, place, compile_to)
 
 
 def _by_itself(
@@ -225,20 +216,3 @@ def _through_cache(
     else:
         compile_it = partial(run, asked, **kwargs)
     flights.alone(place.locks, key, compile_it, seconds)
-
-
-@functools.lru_cache(maxsize=100)
-def _accepts(command: tuple[str, ...], option: str) -> bool:
-    syntax_only = [*command, option, "-fsyntax-only", "-x", "c", "-"]
-    try:
-        done = subprocess.run(  # noqa: S603  # what distutils would run
-            syntax_only,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0

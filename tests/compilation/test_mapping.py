@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from setuptools_isolated_build._compilation import compilers
+from setuptools_isolated_build._compilation import mapping
 
 pytestmark = pytest.mark.any_setuptools
 
-PLACE = compilers.Place(private="/tree/build", in_tree="build")
 MAP = "-ffile-prefix-map=/tree/build=build"
 AS_STATED = "-fno-file-reproducible"
 
@@ -17,7 +16,7 @@ def accepting(monkeypatch):
     """Let the compiler accept these options."""
 
     def accept(*options):
-        monkeypatch.setattr(compilers, "_accepts", lambda _, option: option in options)
+        monkeypatch.setattr(mapping, "_accepts", lambda _, option: option in options)
 
     return accept
 
@@ -42,5 +41,28 @@ def test_dots_stay(accepted, stated, options, accepting):
     """
     accepting(*accepted)
     by_environment = ("cc", *stated)
-    assert compilers._mapping(PLACE, by_environment, ["a.c"]) == options
-    assert compilers._mapping(PLACE, ("cc",), ["a.c", *stated]) == options
+    assert mapping.options("/tree/build", "build", by_environment, ["a.c"]) == options
+    assert mapping.options("/tree/build", "build", ("cc",), ["a.c", *stated]) == options
+
+
+@pytest.mark.parametrize(
+    ("stated", "becomes"),
+    [
+        ("build=/B", ["/tree/build=/B"]),
+        ("bu=/B", ["/tree/build=/Bild"]),
+        ("build/temp=/T", ["/tree/build/temp=/T"]),
+        ("/tree/build/temp=/T", ["/tree/build/temp=/T"]),
+        ("=/B/", ["/tree/build=/B/build"]),
+        ("/other=x=y", []),
+        ("src=/S", []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["file", "debug", "macro"])
+def test_maps_of_the_project(stated, becomes, kind, accepting):
+    """What they do to the build_base, they do to ours: a path is mapped once."""
+    accepting(MAP)
+    flag = f"-f{kind}-prefix-map="
+    found = mapping.options("/tree/build", "build", ("cc",), ["a.c", flag + stated])
+    theirs = [flag + one for one in becomes]
+    is_instead = any(one.startswith("-ffile-prefix-map=/tree/build=") for one in theirs)
+    assert found == (theirs if is_instead else [MAP, *theirs])
