@@ -233,6 +233,20 @@ def test_names_are_taken(named, plugged, tmp_path):
     assert wheel.read_bytes() != expected.read_bytes()
 
 
+def test_a_compiler_that_fails_in_place(named, plugged, tmp_path):
+    """The build goes on with what it has, and says so."""
+    source, given, _ = named("gcc", "-g -gsplit-dwarf")
+    path = tmp_path / "compiler"
+    path.write_text(
+        '#!/bin/sh\ncase "$*" in *" build/"*) exit 1; esac\nexec gcc "$@"\n'
+    )
+    path.chmod(0o755)
+    before = contents(source)
+    says = ("n.o: names the private build tree", "(the compiler fails there)")
+    plugged.build(source, tmp_path / "2", "hook", {**given, "CC": str(path)}, says)
+    assert contents(source) == before
+
+
 COMPILER_IN_PLACE = """\
 #!{python}
 {meeting}

@@ -53,6 +53,8 @@ def compile_object(obj: str, place: Place, compile_to: Callable[[str], None]) ->
         why = f"something is in {exc.filename}, and would have to be removed"
     except OSError as exc:
         why = f"{exc.filename or path}: {exc.strerror}"
+    except Exception:  # noqa: BLE001  # setuptools' own
+        why = "the compiler fails there"
     if _names(obj, place.private):
         what = "names the private build tree, so its bytes differ from setuptools' own"
         warn(f"{path}: {what} ({why}); with enabled = false they do not")
