@@ -117,7 +117,7 @@ def all_of(flags, before, compiler, tree, compiled):
             assert found == expected, added
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=LONG)])
 def test_other_maps(compiler, tree, compiled, hits):
     """ccache hashes only the current directory as it is mapped."""
     all_of(MAPS, "-g", compiler, tree, compiled)
