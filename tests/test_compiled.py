@@ -454,25 +454,36 @@ def test_ccache(
         assert wheel.read_bytes() == expected.read_bytes()
 
 
+# What a generated source may say of where it is from, and flags.
 LINES = {
-    "setup.py": CFFI.replace(
-        '\'#include "own.h"',
-        'f\'#line 7 "{self.build_temp}/gen/x.y"\\n\'\n                           \'#include "own.h"',
-    ),
-    **{name: text for name, text in CFFI_FILES.items() if name != "setup.py"},
+    "the build tree": ('#line 7 "{self.build_temp}/gen/x.y"', "-g"),
+    "the source tree": ('#line 7 "{os.getcwd()}/include/x.y"', "-g"),
+    "a header": ('#include "line.h"', "-g"),
+    "a map": ("", "-g -ffile-prefix-map={here}=/mapped"),
 }
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_lines_of_generated_sources(compiler, project, plain, extra, tmp_path):
-    """A ``#line`` with the path of the build tree, through the extra's cache."""
-    source = project(LINES)
-    debugging = {**variables(compiler), "CFLAGS": "-g"}  # PyPy's own flags are without
-    expected = harness.oracle(plain, source, tmp_path / "expected", debugging)
-    assert b"build/temp" in harness.member(
-        expected.parent,
-        next(n for n, _, _ in harness.wheel_contents(expected) if n.endswith(".so")),
+@pytest.mark.parametrize(
+    ("line", "compiler"),
+    [
+        ("the build tree", "clang"),
+        *((line, "gcc") for line in LINES),
+        *(pytest.param(line, "clang", marks=pytest.mark.long) for line in [*LINES][1:]),
+    ],
+)
+def test_lines_of_generated_sources(line, compiler, project, plain, extra, tmp_path):
+    """They name a file by its absolute path, through the extra's cache."""
+    if not shutil.which(compiler):
+        pytest.skip(f"there is no {compiler}")
+    text, flags = LINES[line]
+    setup_py = CFFI.replace(
+        '\'#include "own.h"',
+        f"f'{text}\\n'\n                           '#include \"own.h\"",
     )
+    header = f'#line 7 "{tmp_path}/project/include/x.y"\nint line;\n'
+    source = project({**CFFI_FILES, "setup.py": setup_py, "include/line.h": header})
+    debugging = {**variables(compiler), "CFLAGS": flags.format(here=source)}
+    expected = harness.oracle(plain, source, tmp_path / "expected", debugging)
     cached = {**debugging, "CCACHE_DIR": str(tmp_path / "ccache")}
     for out in ("cold", "warm"):
         wheel = extra.build(source, tmp_path / out, variables=cached)

@@ -14,6 +14,8 @@ import subprocess
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from setuptools_isolated_build._compilation import known
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -24,6 +26,7 @@ __all__ = [
     "compares_contents",
     "configuration",
     "finding_nothing",
+    "name_here",
     "prefix_map",
 ]
 
@@ -96,11 +99,14 @@ def arguments_inside(
     if not private:
         return None
     option = prefix_map(private, in_tree)
+    maps_of_others = [x for x in command if x.startswith(known.MAPS) and x != option]
     parts = list(_parts([argument for argument in command if argument != option]))
     paths = [path for _, path in parts if path]
     if (
         "-c" not in command
         or option not in command
+        or maps_of_others  # of paths that are other ones there
+        or name_here(path for path in paths if path.startswith(private + os.sep))
         or (_UNKNOWN, "") in parts
         or any(private in flag for flag, _ in parts if flag.startswith("-"))
         or not any(path.startswith(private + os.sep) for path in paths)
@@ -127,6 +133,19 @@ def arguments_inside(
     maps[private] = _working_directory()
     maps[private + os.sep] = in_tree + os.sep  # in a ``#line`` of what is generated
     return [*inside, *(prefix_map(was, becomes) for was, becomes in maps.items())]
+
+
+def name_here(paths: Iterable[str]) -> bool:
+    """Whether the current directory is in a file, as in a ``#line`` of a generator's.
+
+    It would be mapped, as is what is relative without us.
+    """
+    here = os.fsencode(os.getcwd())
+    for path in filter(os.path.isfile, paths):
+        with open(path, "rb") as file:
+            if here in file.read():
+                return True
+    return False
 
 
 @lru_cache(maxsize=100)

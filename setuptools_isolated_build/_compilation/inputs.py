@@ -14,7 +14,13 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from setuptools_isolated_build._compilation import assembly, known, names, searches
+from setuptools_isolated_build._compilation import (
+    assembly,
+    ccache,
+    known,
+    names,
+    searches,
+)
 from setuptools_isolated_build._compilation.lookups import Lookups, full, state
 
 if TYPE_CHECKING:
@@ -110,6 +116,11 @@ def read(
             rule = file.read()
         paths = {path: os.path.join(directory, path) for path in dependencies(rule)}
         if not paths or not assembly.reads_no_file(text):
+            return None
+        ours = (compilation.private, os.getcwd())
+        if compilation.directory and ccache.name_here(
+            path for path in paths.values() if path.startswith(ours)
+        ):
             return None
         searched = searches.stated(said) if said else None
         if searched and compilation.empty and names.lead_out(names.included(text)):
