@@ -99,7 +99,7 @@ MAPS = [
 LONG = pytest.mark.long
 PARTS = 6
 BEFORE = ("-g", "-g3 -O3 -fPIC")
-COMPILERS = {"gcc": "c", "g++": "cc", "clang": "c", "clang-19": "c"}
+COMPILERS = {"gcc": "c", "g++": "cc", "clang": "c"}
 
 
 def test_all_values_are_tried():
@@ -136,6 +136,10 @@ def test_arguments_that_are_written_down(compiler, expected, tree, compiled, hit
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_all_that_are_known(compiler, before, part, tree, compiled):
+def test_all_that_are_known(
+    compiler, before, part, tree, compiled, tmp_path, monkeypatch
+):
     """In parts, so that no test takes more than a minute or two."""
+    # clang 14 crashes with one of them, and leaves what it has read.
+    monkeypatch.setenv("CLANG_CRASH_DIAGNOSTICS_DIR", str(tmp_path / "crashed"))
     all_of(sorted({*MAPS, *SWITCHES})[part::PARTS], before, compiler, tree, compiled)

@@ -445,7 +445,10 @@ def test_what_is_written_beside_the_object(tree, compiled, tmp_path):
             (tmp_path / "build" / "src" / f"m{suffix}").unlink()
 
 
-SEEDS = (*range(2), *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 24)))
+QUICKEST = 22
+SEEDS = [
+    pytest.param(n, marks=[] if n == QUICKEST else pytest.mark.long) for n in range(24)
+]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
