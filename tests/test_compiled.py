@@ -171,8 +171,8 @@ NAMING = [
     ("gcc", "-g -gsplit-dwarf"),
     ("gcc", "--coverage -frandom-seed=1"),
     ("gcc", "-fprofile-generate -frandom-seed=1"),
-    ("clang", "-g -gsplit-dwarf"),
-    ("clang", "--coverage"),
+    pytest.param("clang", "-g -gsplit-dwarf", marks=pytest.mark.long),
+    pytest.param("clang", "--coverage", marks=pytest.mark.long),
     ("clang", "-g -save-temps=obj"),
 ]
 NAMING_FILES = {
