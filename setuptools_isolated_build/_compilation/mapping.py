@@ -22,6 +22,7 @@ _SECONDS = 60
 # told not to. With these they do so without us.
 _REPRODUCIBLE = ("-ffile-reproducible", "-ffile-prefix-map", "-fmacro-prefix-map")
 _AS_STATED = "-fno-file-reproducible"
+_KINDS, _ALL_KINDS = ("-fdebug-prefix-map", "-fmacro-prefix-map"), "-ffile-prefix-map"
 
 
 def options(
@@ -39,30 +40,44 @@ def options(
     if not _accepts(program, option):
         return []
     words = (*program, *arguments)
-    found = list(_others(private, in_tree, words))
-    if not any(one.startswith(f"-ffile-prefix-map={private}=") for one in found):
-        found.insert(0, option)  # clang 14 takes the first of two for one path
+    maps = _with_others(private, in_tree, words) or [option]
     stated = any(word.startswith(_REPRODUCIBLE) for word in words)
     if stated or not _accepts(program, _AS_STATED):
-        return found
-    return [*found, _AS_STATED]
+        return maps
+    return [*maps, _AS_STATED]
 
 
-def _others(private: str, in_tree: str, words: Iterable[str]) -> Iterator[str]:
-    """Return what the maps among *words* do to the build_base: one is used for a path.
+def _with_others(private: str, in_tree: str, words: Iterable[str]) -> list[str]:
+    """Return the options, if a map among *words* is one of the build_base, too.
 
-    That is the last one that fits.
+    A compiler uses one map for a path, and that of its kind. Which of two for one path,
+    and whether one of all kinds is among these, is not the same in all of them.
     """
+    others = list(_others(private, in_tree, words))
+    found = []
+    for kind in _KINDS if others else ():
+        maps = [(was, to) for flag, was, to in others if flag in {kind, _ALL_KINDS}]
+        if private not in dict(maps):
+            maps.insert(0, (private, in_tree))
+        found += [f"{kind}={was}={to}" for was, to in maps]
+    return found
+
+
+def _others(
+    private: str, in_tree: str, words: Iterable[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Return what the maps among *words* do to the build_base: flag, path, new path."""
     for word in words:
         if not word.startswith(known.MAPS):
             continue
-        flag, was, becomes = word.split("=", 2)
+        flag, _, rest = word.partition("=")
+        was, _, to = rest.partition("=")
         if in_tree.startswith(was):
-            yield f"{flag}={private}={becomes}{in_tree[len(was) :]}"
+            yield flag, private, to + in_tree[len(was) :]
         elif was.startswith(in_tree):
-            yield f"{flag}={private}{was[len(in_tree) :]}={becomes}"
+            yield flag, private + was[len(in_tree) :], to
         elif was.startswith(private):
-            yield word
+            yield flag, was, to
 
 
 @functools.lru_cache(maxsize=100)

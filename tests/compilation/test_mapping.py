@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from setuptools_isolated_build._compilation import mapping
 
@@ -45,24 +49,57 @@ def test_dots_stay(accepted, stated, options, accepting):
     assert mapping.options("/tree/build", "build", ("cc",), ["a.c", *stated]) == options
 
 
-@pytest.mark.parametrize(
-    ("stated", "becomes"),
-    [
-        ("build=/B", ["/tree/build=/B"]),
-        ("bu=/B", ["/tree/build=/Bild"]),
-        ("build/temp=/T", ["/tree/build/temp=/T"]),
-        ("/tree/build/temp=/T", ["/tree/build/temp=/T"]),
-        ("=/B/", ["/tree/build=/B/build"]),
-        ("/other=x=y", []),
-        ("src=/S", []),
-    ],
-)
+STATED = {
+    "build=/B": ("/tree/build=/B", ""),
+    "bu=/B": ("/tree/build=/Bild", ""),
+    "=/B/": ("/tree/build=/B/build", ""),
+    "build/temp=/T": ("/tree/build=build", "/tree/build/temp=/T"),
+    "/tree/build/temp=/T": ("/tree/build=build", "/tree/build/temp=/T"),
+}
+
+
+@pytest.mark.parametrize("stated", STATED)
 @pytest.mark.parametrize("kind", ["file", "debug", "macro"])
-def test_maps_of_the_project(stated, becomes, kind, accepting):
-    """What they do to the build_base, they do to ours: a path is mapped once."""
+def test_maps_of_the_project(stated, kind, accepting):
+    """What they do to the build_base, they do to ours."""
     accepting(MAP)
-    flag = f"-f{kind}-prefix-map="
-    found = mapping.options("/tree/build", "build", ("cc",), ["a.c", flag + stated])
-    theirs = [flag + one for one in becomes]
-    is_instead = any(one.startswith("-ffile-prefix-map=/tree/build=") for one in theirs)
-    assert found == (theirs if is_instead else [MAP, *theirs])
+    words = ["a.c", f"-f{kind}-prefix-map={stated}"]
+    expected = []
+    for each in ("debug", "macro"):
+        maps = STATED[stated] if kind in {each, "file"} else ("/tree/build=build", "")
+        expected += [f"-f{each}-prefix-map={one}" for one in maps if one]
+    assert mapping.options("/tree/build", "build", ("cc",), words) == expected
+
+
+@pytest.mark.parametrize("stated", ["/other=x=y", "src=/S", "src"])
+def test_other_maps_of_the_project(stated, accepting):
+    """They have nothing to do with the build_base, or are mistakes for the compiler."""
+    accepting(MAP)
+    words = ["a.c", f"-ffile-prefix-map={stated}"]
+    assert mapping.options("/tree/build", "build", ("cc",), words) == [MAP]
+
+
+SOURCE = "const char *name(void) { return __FILE__; }\n"
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("stated", ["build=/B", "build/temp=/T"])
+@pytest.mark.parametrize("kind", ["file", "debug", "macro"])
+def test_as_compilers_map(kind, stated, compiler, tmp_path, monkeypatch):
+    """The object is the one that a compiler makes of the path without us."""
+    if not shutil.which(compiler):
+        pytest.skip(f"there is no {compiler}")
+    monkeypatch.chdir(tmp_path)
+    private = tmp_path / "private" / "build"
+    words = ["-g", f"-f{kind}-prefix-map={stated}"]
+    objects = []
+    for place in (Path("build"), private):
+        source = place / "temp" / "made.c"
+        source.parent.mkdir(parents=True)
+        source.write_text(SOURCE)
+        command = [compiler, *words, "-c", str(source), "-o", "made.o"]
+        if place == private:
+            command += mapping.options(str(private), "build", (compiler,), words)
+        subprocess.run(command, check=True, timeout=60)
+        objects.append(Path("made.o").read_bytes())
+    assert objects[0] == objects[1]
