@@ -141,10 +141,13 @@ def name_here(paths: Iterable[str]) -> bool:
     It would be mapped, as is what is relative without us.
     """
     here = os.fsencode(os.getcwd())
-    for path in filter(os.path.isfile, paths):
-        with open(path, "rb") as file:
-            if here in file.read():
-                return True
+    try:
+        for path in filter(os.path.isfile, paths):
+            with open(path, "rb") as file:
+                if here in file.read():
+                    return True
+    except OSError:
+        return True  # it may be
     return False
 
 
