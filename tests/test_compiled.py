@@ -454,12 +454,12 @@ def test_ccache(
         assert wheel.read_bytes() == expected.read_bytes()
 
 
-# What a generated source may say of where it is from, and flags.
+# What a generated source may say of where it is from, and flags; and what becomes of it.
 LINES = {
-    "the build tree": ('#line 7 "{self.build_temp}/gen/x.y"', "-g"),
-    "the source tree": ('#line 7 "{os.getcwd()}/include/x.y"', "-g"),
-    "a header": ('#include "line.h"', "-g"),
-    "a map": ("", "-g -ffile-prefix-map={here}=/mapped"),
+    "the build tree": ('#line 7 "{self.build_temp}/gen/x.y"', "-g", "build/temp"),
+    "the source tree": ('#line 7 "{os.getcwd()}/include/x.y"', "-g", "{here}/include"),
+    "a header": ('#include "line.h"', "-g", "{here}/include"),
+    "a map": ("", "-g -ffile-prefix-map={here}=/mapped", "/mapped"),
 }
 
 
@@ -475,7 +475,7 @@ def test_lines_of_generated_sources(line, compiler, project, plain, extra, tmp_p
     """They name a file by its absolute path, through the extra's cache."""
     if not shutil.which(compiler):
         pytest.skip(f"there is no {compiler}")
-    text, flags = LINES[line]
+    text, flags, becomes = LINES[line]
     setup_py = CFFI.replace(
         '\'#include "own.h"',
         f"f'{text}\\n'\n                           '#include \"own.h\"",
@@ -484,6 +484,10 @@ def test_lines_of_generated_sources(line, compiler, project, plain, extra, tmp_p
     source = project({**CFFI_FILES, "setup.py": setup_py, "include/line.h": header})
     debugging = {**variables(compiler), "CFLAGS": flags.format(here=source)}
     expected = harness.oracle(plain, source, tmp_path / "expected", debugging)
+    assert becomes.format(here=source).encode() in harness.member(
+        expected.parent,
+        next(n for n, _, _ in harness.wheel_contents(expected) if n.endswith(".so")),
+    )
     cached = {**debugging, "CCACHE_DIR": str(tmp_path / "ccache")}
     for out in ("cold", "warm"):
         wheel = extra.build(source, tmp_path / out, variables=cached)

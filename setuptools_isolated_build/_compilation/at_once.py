@@ -37,7 +37,7 @@ _STDERR = 2
 # and what every class or object has.
 _OUTSIDE = {
     *("__init__", "initialize_options", "finalize_options", "run", "build_extensions"),
-    *("__module__", "__doc__", "__dict__", "__weakref__", "__reduce_ex__"),
+    *("__dict__", "__weakref__", "__reduce_ex__"),
 }
 # Ours, and what setuptools' own class is derived from where there is Cython.
 _KNOWN = (f"{__name__.partition('.')[0]}.", "Cython.Distutils.build_ext")

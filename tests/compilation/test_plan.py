@@ -396,6 +396,7 @@ def test_nothing_ahead_of_the_unknown():
         ("-Wl,-O1 -Wl,-Bsymbolic-functions -g -fwrapv -O2 -lm -Lx -L x -pthread", True),
         ("-Wl,--version-script=x.map -Wl,--version-script,x.map libx.a -B x", True),
         ("-Wl,-z,relro,-z,now -Wl,--build-id=sha1 -specs=/x -flto=auto", True),
+        ("-fuse-ld=gold", True),
         ("-bundle -undefined dynamic_lookup -arch arm64 -Wl,-rpath,@loader_path", True),
         ("-Wl,-rpath,$ORIGIN", True),
         ("-Wl,-Map=x", False),
@@ -427,6 +428,7 @@ def test_links_that_write_nothing_else(words, known, place):
     ("flags", "known"),
     [
         ("-Wall -O2 -g -fPIC -DX=1 -Iinclude -std=c99 -march=native", True),
+        ("-B /x -B/y", True),
         ("-isystem include -include x.h -arch arm64", True),
         ("-Wp,-D_FORTIFY_SOURCE=2 -specs=/usr/lib/specs --param=x=4", True),
         ("-save-temps", False),
