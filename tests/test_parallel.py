@@ -487,6 +487,39 @@ BETWEEN = {
                 self.cmdclass["build_ext"] = own
         args["distclass"] = Wrapping
         """,
+    "a property of an extension": """
+        class Extension(Extension):
+            @property
+            def define_macros(self):
+                command = distribution[0].get_command_obj("build_ext")
+                if command.finalized:
+                    make(command)
+                return []
+            @define_macros.setter
+            def define_macros(self, macros):
+                pass
+        distribution = []
+        class Noting(Distribution):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                distribution.append(self)
+        args["distclass"] = Noting
+        """,
+    "what an extension lacks": """
+        class Extension(Extension):
+            def __getattr__(self, name):
+                if name != "swig_opts":
+                    raise AttributeError(name)
+                make(command[0])
+                return []
+        command = []
+        class own(build_ext):
+            def finalize_options(self):
+                super().finalize_options()
+                command.append(self)
+                for ext in self.extensions:
+                    del ext.swig_opts
+        """,
     "the linker": """
         args_of_m["extra_link_args"] = ["-Wl,-Map,p/made.map"]
         """,

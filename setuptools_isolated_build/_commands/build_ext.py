@@ -30,7 +30,6 @@ else:
 __all__ = ["BuildExt"]
 
 _TRANSLATABLE, _TRANSLATED = (".pyx", ".py"), (".c", ".cpp")
-_READABLE = {str, list, tuple, dict, bool, int, type(None)}  # as often as one likes
 
 
 class BuildExt(_Base):
@@ -106,15 +105,15 @@ class BuildExt(_Base):
             return
         extensions = self.extensions
         try:
-            for is_compiled, group in groupby(
-                extensions, partial(_is_compiled, self.compiler)
+            for is_ready, group in groupby(
+                extensions, partial(_is_ready, self.compiler)
             ):
                 self.extensions = list(group)
                 parts = [partial(build_one, ext) for ext in self.extensions]
                 several = sum(len(ext.sources or ()) for ext in self.extensions) > 1
                 with (
                     at_once.ahead(self.compiler, parts)
-                    if is_compiled and several
+                    if is_ready and several
                     else nullcontext()
                 ):
                     serial()
@@ -229,13 +228,11 @@ def _translations(ext: Any) -> Iterator[str]:
             yield from (base + made for made in _TRANSLATED)
 
 
-def _is_compiled(compiler: Any, ext: Any) -> bool:
-    """Whether all sources are for the compiler, and it may be asked what it compiles.
+def _is_ready(compiler: Any, ext: Any) -> bool:
+    """Whether it may be asked what it compiles, and no source is generated first."""
+    from setuptools_isolated_build._compilation import at_once
 
-    No source is to be generated first; and what can be read once (``iter``, ``glob``)
-    would not be there when it links.
-    """
-    if not all(type(value) in _READABLE for value in vars(ext).values()):
+    if not at_once.is_plain(ext):
         return False
     known = tuple(getattr(compiler, "src_extensions", None) or ())
     return all(str(source).endswith(known) for source in ext.sources or ())

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from setuptools_isolated_build._compilation.compilers import Place
     from setuptools_isolated_build._compilation.plan import Plan
 
-__all__ = ["PREPARED", "ahead", "current", "is_known", "link", "own_part", "runner"]
+__all__ = [
+    "PREPARED",
+    "ahead",
+    "current",
+    "is_known",
+    "is_plain",
+    "link",
+    "own_part",
+    "runner",
+]
 
 # In a compiler, also in its pickled copy: where it compiles.
 PREPARED = "_isolated_build_prepared"
@@ -41,6 +50,9 @@ _OUTSIDE = {
 }
 # Ours, and what setuptools' own class is derived from where there is Cython.
 _KNOWN = (f"{__name__.partition('.')[0]}.", "Cython.Distutils.build_ext")
+# What can be read as often as one likes: not what ``iter`` and ``glob`` return.
+_READABLE = {str, list, tuple, dict, bool, int, type(None)}
+_READS = {"__getattr__", "__getattribute__", "__setattr__"}
 _thread = threading.local()
 
 
@@ -102,6 +114,25 @@ def own_part(command: Command) -> str:
                 if not (is_setuptools_module(module) or module.startswith(_KNOWN)):
                     return name
     return ""
+
+
+def is_plain(ext: Any) -> bool:
+    """Whether *ext*, an ``Extension``, may be read before its turn.
+
+    Reading it does nothing and uses nothing up: what setuptools reads are values, and
+    no class of the project's has a method or property in their place.
+    """
+    from setuptools import Extension
+
+    values = vars(ext)
+    read = {*values, *vars(Extension("", [])), *_READS}
+    read.update(name for name in dir(Extension) if not name.startswith("__"))
+    return all(type(value) in _READABLE for value in values.values()) and not any(
+        name in read and hasattr(member, "__get__")
+        for cls in type(ext).__mro__[:-1]
+        if not is_setuptools_module(cls.__module__)
+        for name, member in vars(cls).items()
+    )
 
 
 def _is_set_by(member: Any, name: str) -> bool:
