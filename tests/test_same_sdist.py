@@ -15,7 +15,7 @@ CHECKOUT = {
         from setuptools import setup
         setup(name="n_x", version="1.0rc1", packages=["p", "p.q"], package_dir={"": "lib"},
               include_package_data=True, scripts=["bin/tool"],
-              data_files=[("share", ["dist/bundle.js"])],
+              data_files=[("share", ["dist/bundle.js", "dist/assets.tar.xz"])],
               entry_points={"console_scripts": ["run = p:run"]})
         """,
     "MANIFEST.in": "graft lib\nglobal-include *.rst\nglobal-exclude *.pyc\n",
@@ -23,6 +23,7 @@ CHECKOUT = {
     "docs/more.rst": "more\n",
     "bin/tool": "#!/usr/bin/python\n",
     "dist/bundle.js": "a project's own file in dist/\n",
+    "dist/assets.tar.xz": "another one\n",
     "lib/p/__init__.py": "def run(): pass\n",
     "lib/p/q/__init__.py": "",
     "lib/p/q/ä.dat": "data\n",
@@ -120,11 +121,22 @@ def test_left_overs_do_not_ship(project, same_sdist):
         ):
             path = source / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("lib/p/deleted.py\n" if "SOURCES" in name else "old\n")
+            texts = {"SOURCES.txt": "lib/p/deleted.py\n", ".gitignore": "*"}
+            path.write_text(texts.get(path.name, "old\n"))
 
     sdist, _ = same_sdist(source, dirty)
     names = [name for name, *_ in harness.archive_contents(sdist)]
     assert any(name.endswith("/dist/bundle.js") for name in names)
+
+
+def test_a_projects_own_gitignore_in_dist(project, same_sdist):
+    """It is not the one that uv writes there."""
+    text = "*\n!bundle.js\n"
+    template = CHECKOUT["MANIFEST.in"] + "graft dist\n"
+    files = {**CHECKOUT, "MANIFEST.in": template, "dist/.gitignore": text}
+    sdist, _ = same_sdist(project(files))
+    names = {name for name, *_ in harness.archive_contents(sdist)}
+    assert "n_x-1.0rc1/dist/.gitignore" in names
 
 
 def test_an_egg_info_that_is_a_source(project, same_sdist):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["left_over_finder", "products", "without_excluded"]
 
-# Only what builds put into dist/: a project may have files of its own there.
+# Only what builds put into dist/, with a version in its name: a project may have files
+# of its own there.
 _RESULTS = (
     *(".whl", ".egg", ".zip", ".rpm", ".deb", ".msi", ".exe", ".asc", ".sigstore"),
     *(".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.Z", ".tar.zst"),
@@ -35,7 +36,8 @@ _RESULTS = (
 _CONFIGTEST = "_configtest-"
 # What roots of build trees inside a source tree are called, whoever builds there.
 _ROOT = f"{os.sep}.setuptools-isolated-build-"
-_UV_MARK = ".gitignore"  # "uv build" writes it into its result directory
+# "uv build" writes it into its result directory. It is empty for a moment.
+_UV_MARK, _TEXT_OF_IT = ".gitignore", {"", "*"}
 
 
 def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
@@ -71,7 +73,7 @@ def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
         directory, base = os.path.split(os.path.abspath(name))
         if is_of_a_build(directory) or _is_configtest(base):
             return True
-        if directory in results and (base.endswith(_RESULTS) or base == _UV_MARK):
+        if directory in results and _is_result(directory, base):
             return True
         if (directory + os.sep).startswith(in_tree + os.sep):
             # In a checkout the old egg-info may have files that are not made any more.
@@ -169,6 +171,16 @@ def _is_staged(directory: str, results: set[str]) -> bool:
         if is_staging(name) and (name[0] == "." or directory in results):
             return True
     return False
+
+
+def _is_result(directory: str, name: str) -> bool:
+    if name != _UV_MARK:
+        return name.endswith(_RESULTS) and re.search(r"[-_]v?[0-9]", name) is not None
+    try:
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            return file.read().strip() in _TEXT_OF_IT
+    except (OSError, ValueError):
+        return False
 
 
 def _is_configtest(name: str) -> bool:
