@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
     from ._trees.tree import BuildTree
 
-__all__ = ["Build", "current", "isolate", "settings_for", "within"]
+__all__ = [
+    "Build",
+    "current",
+    "isolate",
+    "settings_for",
+    "under_way",
+    "within",
+]
 
 _ATTRIBUTE = "_isolated_build"
 _PUBLISHED = "after an archive was published, which is whole"
@@ -158,16 +165,16 @@ def within(dist: Distribution) -> Iterator[None]:
         if in_hook:
             from ._validation import results
 
-            results.check(dist, _under_way(dist))
+            results.check(dist, under_way(dist))
         failed = False
     except (Exception, SystemExit) as exc:
         from . import _failures  # most builds do not fail
 
-        if not _failures.is_repeated(exc, dist, _under_way(dist)):
+        if not _failures.is_repeated(exc, dist, under_way(dist)):
             raise
         failed = False
     finally:
-        build = _under_way(dist)
+        build = under_way(dist)
         if build is None or not build.ends_with_hook:
             _end(dist, failed=failed)
 
@@ -196,17 +203,19 @@ def _begin(dist: Distribution, settings: Settings) -> Build:
 
 
 def _hook_has_ended(dist: Distribution) -> None:
-    build = _under_way(dist)
+    build = under_way(dist)
     _end(dist, failed=build is not None and not build.is_published)
 
 
-def _under_way(dist: Distribution) -> Build | None:
+def under_way(dist: Distribution) -> Build | None:
+    """Return the build of *dist* if there is one, and begin none."""
     found = vars(dist).get(_ATTRIBUTE)
     return found if isinstance(found, Build) else None
 
 
 def _end(dist: Distribution, *, failed: bool) -> None:
     build = vars(dist).pop(_ATTRIBUTE, None)
+    distribution.forget_runs(dist)
     if isinstance(build, _Former):
         setattr(dist, _ATTRIBUTE, build)
     elif build is not None:

@@ -24,9 +24,11 @@ from .errors import SettingsError, TurnError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from setuptools import Distribution
+
     from ._settings import Settings
 
-__all__ = ["enter", "setup_in_turn", "take"]
+__all__ = ["command_in_turn", "enter", "setup_in_turn", "take"]
 
 _NO_TURNS = "builds of this tree do not take turns"
 _NOT_KNOWN = "this build and others of this tree do not notice each other"
@@ -43,6 +45,30 @@ def setup_in_turn() -> Iterator[None]:
         yield
     finally:
         _process.leave_turn(_process.SETUP_PHASE)
+
+
+@contextlib.contextmanager
+def command_in_turn(dist: Distribution, command: str) -> Iterator[None]:
+    """Run *command* in the block, in turn with others if it shares its products.
+
+    Who asks for ``build`` has the turn until all is done. A project's own command that
+    runs ``build`` may go on for hours, as a test suite: it has the turn for that.
+    """
+    takes_it = (
+        command in distribution.SHARING
+        and bool(distribution.requested(dist))
+        and not dist.have_run.get(command)
+        and not _process.has_turn(dist)
+        and hooks.running_hook() is None
+    )
+    if not takes_it:
+        yield
+        return
+    take(dist, distribution.source_dir(dist), " ".join(dist.commands))
+    try:
+        yield
+    finally:
+        _process.end_turns(dist)
 
 
 def enter(owner: object, source_dir: str) -> None:

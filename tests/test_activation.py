@@ -321,6 +321,10 @@ dist.run_command("build"); dist.run_command("egg_info")
         (["bdist_wheel", "egg_info"], ["dist", "n.egg-info"]),
         (["clean", "bdist_wheel"], ["dist"]),
         (["build", "sdist"], ["build", "dist"]),
+        (["own_wheel"], ["dist"]),
+        (["own_sdist"], ["dist"]),
+        (["both"], ["dist"]),
+        (["build_and_pack"], ["build", "dist"]),
         (["egg_info", "sdist"], ["dist", "n.egg-info"]),
         (["bdist_egg"], ["build", "dist", "n.egg-info"]),
         (["bdist_dumb"], ["build", "dist", "n.egg-info"]),
@@ -334,8 +338,31 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
     """What was asked for by name is where it always was; its archives are the same."""
     files = {
         "setup.py": """
-            from setuptools import Extension, setup
+            from setuptools import Command, Extension, setup
+            from setuptools.command.sdist import sdist as own_sdist
+            try:
+                from setuptools.command.bdist_wheel import bdist_wheel as own_wheel
+            except ImportError:
+                from wheel.bdist_wheel import bdist_wheel as own_wheel
+
+            class both(Command):
+                user_options = []
+                def initialize_options(self):
+                    pass
+                finalize_options = initialize_options
+                def run(self):
+                    self.run_command("sdist")
+                    self.run_command("bdist_wheel")
+
+            class build_and_pack(both):
+                def run(self):
+                    self.run_command("build")
+                    super().run()
+
+            own = [own_sdist, own_wheel, both, build_and_pack]
+            names = ["own_sdist", "own_wheel", "both", "build_and_pack"]
             setup(name="n", version="1", packages=["p"],
+                  cmdclass={name: type(name, (cls,), {}) for name, cls in zip(names, own)},
                   ext_modules=[Extension("p.fast", ["p/fast.c"])])
             """,
         "p/__init__.py": "",

@@ -154,6 +154,55 @@ def test_a_command_by_hand_and_our_backend(
     assert len(list((source / "inner").glob("*.whl"))) == 1
 
 
+OWN_COMMAND = MEETING + textwrap.dedent(
+    """
+    import os
+    from setuptools import Command, setup
+    from setuptools.command.build_py import build_py
+    from setuptools.command.egg_info import egg_info
+
+    class own(Command):
+        user_options = []
+        def initialize_options(self):
+            pass
+        finalize_options = initialize_options
+        def run(self):
+            self.run_command("build")
+            self.run_command("egg_info")
+            meet(os.environ["WHO"] + " has built")
+
+    class meeting_build_py(build_py):
+        def run(self):
+            super().run()
+            meet(os.environ["WHO"])
+
+    setup(name="n", version="1", packages=["p"],
+          cmdclass={"own": own, "build_py": meeting_build_py})
+    """
+)
+
+
+def test_a_projects_own_command(project, plugged, telling, meeting):
+    """What it runs has its turn; what it does besides, as a test suite, keeps nobody."""
+    source = project({"setup.py": OWN_COMMAND, "p/__init__.py": ""})
+    variables = {**meeting.variables, **telling}
+    runs = []
+    for who in ("first", "second"):
+        command = [str(plugged.python), "setup.py", "own"]
+        runs.append(plugged.start(command, source, {**variables, "WHO": who}))
+        assert meeting.arrival() == {"first": "first", "second": "waits"}[who]
+    with harness.many(runs):
+        meeting.let_go("waits")
+        meeting.let_go("first")
+        assert {meeting.arrival(), meeting.arrival()} == {"first has built", "second"}
+        meeting.let_go("second")
+        assert meeting.arrival() == "second has built"
+        for who in ("first", "second"):
+            meeting.let_go(f"{who} has built")
+        for run in runs:
+            ends_well(run)
+
+
 TAKES_A_TURN = MEETING + textwrap.dedent(
     """
     import os

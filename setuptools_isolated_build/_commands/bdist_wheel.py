@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build import _build
+from setuptools_isolated_build import _build, _turns
 from setuptools_isolated_build._commands.archive import Archive
 from setuptools_isolated_build._commands.egg_info import EggInfo
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools import wheel_files
 from setuptools_isolated_build._setuptools.distribution import (
+    has_built_in_tree,
     requested,
+    source_dir,
     stated_by_user,
 )
 from setuptools_isolated_build._setuptools.output import tell, warn
@@ -54,13 +56,16 @@ class BdistWheel(Archive):
 
     def run(self) -> None:
         """Build the wheel, pack it in a staging directory, check it, publish it."""
-        build = _build.current(self.distribution)
+        dist = self.distribution
+        build = _build.current(dist)
         if build is None:
             super().run()
             return
         if self.keep_temp:
             build.settings.keep = "always"
         self._tell_what_is_shared(build)
+        if has_built_in_tree(dist):
+            _turns.take(dist, source_dir(dist), " ".join(getattr(dist, "commands", ())))
         archives.check_directory(str(self.dist_dir))
         place = partial(self.packing, build)
         with self.private_egg_info(), wheel_files.written_in(self, place) as is_known:
@@ -88,5 +93,6 @@ class BdistWheel(Archive):
         if shared:
             warn(
                 "not isolated but shared with other builds, because your "
-                "configuration or command line sets it: " + ", ".join(shared)
+                "configuration, command line or own command sets it: "
+                + ", ".join(shared)
             )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from setuptools_isolated_build import _build
 from setuptools_isolated_build._locks.places import lock_place
 from setuptools_isolated_build._setuptools.distribution import (
-    IN_TREE,
+    BUILDS,
+    has_built_in_tree,
     requested,
     requested_by_hook,
     stated_by_user,
@@ -29,8 +30,6 @@ else:
 __all__ = ["Build", "compiler_cache", "prepare_compilers"]
 
 _ARCHIVES = {"bdist_wheel", "editable_wheel", "sdist"}
-# The egg-info in the tree says nothing about where build_base is wanted.
-_IN_TREE = IN_TREE - {"egg_info", "install_egg_info"}
 _DERIVED = (
     "build_lib",
     "build_purelib",
@@ -81,7 +80,7 @@ class Build(_Base):
         dist = self.distribution
         if requested_by_hook(dist):
             return False
-        if not _IN_TREE.isdisjoint(requested(dist)):
+        if not BUILDS.isdisjoint(requested(dist)) or has_built_in_tree(dist):
             return True
         if "bdist_wheel" not in requested(dist):
             return False

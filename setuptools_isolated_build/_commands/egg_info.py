@@ -66,7 +66,7 @@ class EggInfo(_Base):
         self._in_tree = None
         super().finalize_options()
         dist = self.distribution
-        self._is_for_sdist = "sdist" in requested(dist)
+        self._is_for_sdist |= "sdist" in requested(dist)
         if self._is_asked_for_by_hook():
             _build.isolate(dist)
             self._is_private = True
@@ -107,9 +107,9 @@ class EggInfo(_Base):
         self._is_private = True
         if self.finalized:
             self._move_to_build_tree()
-            if for_sdist and not self._is_for_sdist:
-                self._is_for_sdist = True
-                self.distribution.have_run["egg_info"] = False
+        if for_sdist and not self._is_for_sdist:
+            self._is_for_sdist = True
+            self.distribution.have_run["egg_info"] = False
 
     def private_files(self) -> dict[str, str]:
         """Return where the files of the egg-info are, by their names in the tree.

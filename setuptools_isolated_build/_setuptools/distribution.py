@@ -15,16 +15,21 @@ if TYPE_CHECKING:
     from setuptools import Distribution
 
 __all__ = [
+    "BUILDS",
     "IN_TREE",
     "SANDBOXED",
+    "SHARING",
     "TAKE_TURNS",
     "check_release",
+    "forget_runs",
+    "has_built_in_tree",
     "is_sandboxed",
     "is_setuptools",
     "is_setuptools_module",
     "project_build_base",
     "requested",
     "requested_by_hook",
+    "runs_in_tree",
     "source_dir",
     "stated_by_user",
 ]
@@ -47,10 +52,15 @@ IN_TREE = frozenset(
         "install_lib",
     }
 )
+# The egg-info in the tree says nothing about where build_base is wanted.
+BUILDS = IN_TREE - {"egg_info", "install_egg_info"}
 # Nor can these share their products, which are not made from what lies in build/.
 TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
+# What these leave, or remove, is the next one's too, also if another command runs them.
+SHARING = TAKE_TURNS | {"clean"}
 SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
 
+_HAS_BUILT = "_isolated_build_in_tree"
 _OLDEST = (64, 0, 3)
 
 
@@ -121,6 +131,26 @@ def stated_by_user(dist: Distribution, command: str, option: str) -> bool:
     source = str(options[option][0])
     own_files = {os.path.abspath(name) for name in ("setup.cfg", "pyproject.toml")}
     return source != "setup script" and os.path.abspath(source) not in own_files
+
+
+def runs_in_tree(dist: Distribution, command: str) -> None:
+    """Note that *command* runs when *dist* has no build tree."""
+    if command in BUILDS:
+        setattr(dist, _HAS_BUILT, True)
+
+
+def has_built_in_tree(dist: Distribution) -> bool:
+    """Whether the source tree has what an archive of *dist* is to be made from.
+
+    A project's own command may run ``build`` and then ``bdist_wheel``. ``build`` would
+    not run once more: a wheel from a build tree would be empty.
+    """
+    return _HAS_BUILT in vars(dist)
+
+
+def forget_runs(dist: Distribution) -> None:
+    """Forget what `runs_in_tree` has noted: the build of *dist* is over."""
+    vars(dist).pop(_HAS_BUILT, None)
 
 
 def project_build_base(dist: Distribution) -> str | None:
