@@ -394,8 +394,15 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
 REVIEWED = {
     "setup.py": """
         from setuptools import setup
+        from setuptools.command.egg_info import egg_info
+
+        class writing_last(egg_info):
+            def run(self):
+                super().run()
+                self.write_file("last", self.egg_info + "/last.txt", "last")
+
         setup(name="n", version="1", packages=["p"], include_package_data=True,
-              data_files=[("share", ["data.txt"])])
+              cmdclass={"egg_info": writing_last}, data_files=[("share", ["data.txt"])])
         """,
     "p/__init__.py": "",
     "data.txt": "1",

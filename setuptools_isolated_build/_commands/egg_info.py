@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Callable
 
 from setuptools_isolated_build import _build
-from setuptools_isolated_build._setuptools import sources
+from setuptools_isolated_build._setuptools import copying, sources
 from setuptools_isolated_build._setuptools.distribution import (
     is_setuptools,
     requested,
@@ -159,6 +159,10 @@ class EggInfo(_Base):
         self._in_tree = self.egg_base, self.egg_info
         self.egg_base = build.tree.egg_base
         self.egg_info = os.path.join(self.egg_base, os.path.basename(self.egg_info))
+        if os.path.isdir(self.egg_info):
+            # Of an archive before, with what a project's ``egg_info`` writes last.
+            removal.remove(self.egg_info)
+            copying.forget_made_directories()
         dist.have_run["egg_info"] = False
 
     def run(self) -> None:
