@@ -151,12 +151,12 @@ def within(dist: Distribution) -> Iterator[None]:
         SystemExit: another build has kept the turn for too long.
     """
     in_hook = hooks.running_hook() is not None
-    _process.say_in_turn(dist, " ".join(dist.commands))
+    _process.say_in_turn(dist, distribution.command_line(dist))
     asked_for = distribution.requested(dist)
     if not in_hook and not distribution.TAKE_TURNS.isdisjoint(asked_for):
         from . import _turns  # most builds take none
 
-        _turns.take(dist, distribution.source_dir(dist), " ".join(dist.commands))
+        _turns.take_for_commands(dist)
     _process.leave_turn(_process.SETUP_PHASE)
     failed = True
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import _places
 from ._locks.lock import LocksUnavailableError
-from ._setuptools.distribution import project_build_base
+from ._setuptools.distribution import command_line, project_build_base
 from ._setuptools.output import warn
 from ._trees import lease as _lease
 from .errors import BuildRootError
@@ -39,7 +39,7 @@ def lease(dist: Distribution, settings: Settings, source_dir: str) -> _lease.Lea
     Raises:
         BuildRootError: there is no place for it, or the stated one is a mistake.
     """
-    what = f"{' '.join(getattr(dist, 'commands', ()))} in {source_dir}"
+    what = f"{command_line(dist)} in {source_dir}"
     if settings.build_dir is not None:
         from ._trees.kept import Kept  # most builds keep nothing
 

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from ._settings import Settings
 
-__all__ = ["command_in_turn", "enter", "setup_in_turn", "take"]
+__all__ = [
+    "command_in_turn",
+    "enter",
+    "in_turn",
+    "setup_in_turn",
+    "take",
+    "take_for_commands",
+]
 
 _NO_TURNS = "builds of this tree do not take turns"
 _NOT_KNOWN = "this build and others of this tree do not notice each other"
@@ -58,17 +65,28 @@ def command_in_turn(dist: Distribution, command: str) -> Iterator[None]:
         command in distribution.SHARING
         and bool(distribution.requested(dist))
         and not dist.have_run.get(command)
-        and not _process.has_turn(dist)
         and hooks.running_hook() is None
     )
-    if not takes_it:
+    with in_turn(dist) if takes_it else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def in_turn(dist: Distribution) -> Iterator[None]:
+    """Let *dist* have a turn in the block, if it has none yet."""
+    if _process.has_turn(dist):
         yield
         return
-    take(dist, distribution.source_dir(dist), " ".join(dist.commands))
+    take_for_commands(dist)
     try:
         yield
     finally:
         _process.end_turns(dist)
+
+
+def take_for_commands(dist: Distribution) -> None:
+    """Let *dist* have a turn for what it was asked for, see `take`."""
+    take(dist, distribution.source_dir(dist), distribution.command_line(dist))
 
 
 def enter(owner: object, source_dir: str) -> None:

@@ -69,6 +69,27 @@ for out in ("one", "other"):
     assert "p/__init__.py" in names(one)
 
 
+def test_commands_without_a_command_line(project, plain, plugged, tmp_path):
+    """A script that runs commands itself: the wheel has what ``build`` has built."""
+    code = """
+import setuptools, warnings
+warnings.simplefilter("ignore")
+from distutils.core import run_setup
+dist = run_setup("setup.py", stop_after="init")
+for command in ("build", "bdist_wheel", "sdist", "egg_info"):
+    dist.run_command(command)
+"""
+    archives = []
+    for environment in (plain, plugged):
+        source = project(FILES)
+        harness.run_python(environment, code, source)
+        made = sorted((source / "dist").iterdir())
+        archives.append({path.name: harness.archive_contents(path) for path in made})
+        source.rename(tmp_path / f"built {len(archives)}")
+    assert archives[0] == archives[1]
+    assert len(archives[0]) == 2
+
+
 def test_a_copy_when_the_build_is_over(project, plugged, tmp_path):
     """The paths in its commands are nobody's any more."""
     source = project(FILES)

@@ -77,8 +77,7 @@ class Archive(_Base):
         # For the commands that follow.
         _turns.enter(self.distribution, source_dir(self.distribution))
         if had_turn:
-            what = " ".join(self.distribution.commands)
-            _turns.take(self.distribution, source_dir(self.distribution), what)
+            _turns.take_for_commands(self.distribution)
 
     def publish_by_hook(self, build: Build) -> None:
         """Let the hook's last step publish what has been built."""

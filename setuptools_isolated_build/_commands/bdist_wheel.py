@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from setuptools_isolated_build._setuptools import wheel_files
 from setuptools_isolated_build._setuptools.distribution import (
     has_built_in_tree,
     requested,
-    source_dir,
     stated_by_user,
 )
 from setuptools_isolated_build._setuptools.output import tell, warn
@@ -64,11 +64,14 @@ class BdistWheel(Archive):
         if self.keep_temp:
             build.settings.keep = "always"
         self._tell_what_is_shared(build)
-        if has_built_in_tree(dist):
-            _turns.take(dist, source_dir(dist), " ".join(getattr(dist, "commands", ())))
         archives.check_directory(str(self.dist_dir))
         place = partial(self.packing, build)
-        with self.private_egg_info(), wheel_files.written_in(self, place) as is_known:
+        takes_turn = has_built_in_tree(dist)
+        with (
+            _turns.in_turn(dist) if takes_turn else contextlib.nullcontext(),
+            self.private_egg_info(),
+            wheel_files.written_in(self, place) as is_known,
+        ):
             if not is_known:
                 tell("unknown setuptools release: it packs the wheel itself")
             super().run()

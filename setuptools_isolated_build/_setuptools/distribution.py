@@ -21,6 +21,7 @@ __all__ = [
     "SHARING",
     "TAKE_TURNS",
     "check_release",
+    "command_line",
     "forget_runs",
     "has_built_in_tree",
     "is_sandboxed",
@@ -108,6 +109,11 @@ def source_dir(dist: Distribution) -> str:
 def requested(dist: Distribution) -> set[str]:
     """Return the commands of the command line, as far as it has been read."""
     return set(getattr(dist, "commands", ()))
+
+
+def command_line(dist: Distribution) -> str:
+    """Return the commands of the command line, for others to read."""
+    return " ".join(getattr(dist, "commands", ()))
 
 
 def requested_by_hook(dist: Distribution) -> bool:

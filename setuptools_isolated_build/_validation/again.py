@@ -15,6 +15,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from setuptools_isolated_build._setuptools.distribution import requested
+
 if TYPE_CHECKING:
     from setuptools import Distribution
 
@@ -78,7 +80,8 @@ def can_run_by_hand(dist: Distribution) -> bool:
         is_script = script == "-c" and hasattr(sys, "orig_argv")
     else:
         is_script = os.path.exists(script) and os.path.samefile(main_file, script)
-    return is_script and _ARCHIVES.issuperset(dist.commands)
+    commands = requested(dist)
+    return is_script and bool(commands) and commands <= _ARCHIVES
 
 
 def run_by_hand(source_dir: str, marks: dict[str, str]) -> int:

@@ -42,7 +42,7 @@ def check(dist: Distribution, build: Build | None) -> None:
         SystemExit: it was repeated, by hand or without success.
     """
     presence = _process.presence_of(dist)
-    if presence is None or dist.commands == _ONLY_ASKED:
+    if presence is None or getattr(dist, "commands", []) == _ONLY_ASKED:
         return
     timeout = (build.settings if build else Settings()).seconds_for_turn
     tree = build.tree if build else None
