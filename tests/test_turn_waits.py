@@ -159,7 +159,7 @@ OWN_COMMAND = MEETING + textwrap.dedent(
     import os
     from setuptools import Command, setup
     from setuptools.command.build_py import build_py
-    from setuptools.command.egg_info import egg_info
+    from setuptools.command.install_lib import install_lib
 
     class own(Command):
         user_options = []
@@ -171,13 +171,24 @@ OWN_COMMAND = MEETING + textwrap.dedent(
             self.run_command("egg_info")
             meet(os.environ["WHO"] + " has built")
 
+    class packing(own):
+        def run(self):
+            self.run_command("build")
+            self.run_command("bdist_wheel")
+
+    class meeting_install_lib(install_lib):
+        def run(self):
+            super().run()
+            meet(os.environ["WHO"] + " packs")
+
     class meeting_build_py(build_py):
         def run(self):
             super().run()
             meet(os.environ["WHO"])
 
     setup(name="n", version="1", packages=["p"],
-          cmdclass={"own": own, "build_py": meeting_build_py})
+          cmdclass={"own": own, "packing": packing, "build_py": meeting_build_py,
+                    "install_lib": meeting_install_lib})
     """
 )
 
@@ -201,6 +212,28 @@ def test_a_projects_own_command(project, plugged, telling, meeting):
             meeting.let_go(f"{who} has built")
         for run in runs:
             ends_well(run)
+
+
+def test_a_wheel_of_what_its_own_command_has_built(project, plugged, telling, meeting):
+    """Nobody builds there while it is packed."""
+    source = project({"setup.py": OWN_COMMAND, "p/__init__.py": ""})
+    command = [str(plugged.python), "setup.py", "packing"]
+    variables = {**meeting.variables, **telling}
+    first = plugged.start(command, source, {**variables, "WHO": "first"})
+    runs = [first]
+    with harness.many(runs):
+        assert meeting.arrival() == "first"
+        meeting.let_go("first")
+        assert meeting.arrival() == "first packs"
+        runs.append(plugged.start(command, source, {**variables, "WHO": "second"}))
+        assert meeting.arrival() == "waits"
+        meeting.let_go("waits")
+        meeting.let_go("first packs")
+        ends_well(first)
+        for step in ("second", "second packs"):
+            assert meeting.arrival() == step
+            meeting.let_go(step)
+        ends_well(runs[1])
 
 
 TAKES_A_TURN = MEETING + textwrap.dedent(
