@@ -215,7 +215,6 @@ def under_way(dist: Distribution) -> Build | None:
 
 def _end(dist: Distribution, *, failed: bool) -> None:
     build = vars(dist).pop(_ATTRIBUTE, None)
-    distribution.forget_runs(dist)
     if isinstance(build, _Former):
         setattr(dist, _ATTRIBUTE, build)
     elif build is not None:

@@ -62,13 +62,12 @@ def _run_command(
     dist: Distribution, wrapped: Callable[[str], None], command: str
 ) -> None:
     from . import _build
+    from ._setuptools import distribution
 
-    if _build.under_way(dist) is not None:
+    if _build.under_way(dist) and not distribution.is_build_wanted(dist):
         wrapped(command)
         return
     from . import _turns
-    from ._setuptools import distribution
 
-    distribution.runs_in_tree(dist, command)
     with _turns.command_in_turn(dist, command):
         wrapped(command)

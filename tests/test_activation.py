@@ -323,7 +323,8 @@ dist.run_command("build"); dist.run_command("egg_info")
         (["build", "sdist"], ["build", "dist"]),
         (["own_wheel"], ["dist"]),
         (["own_sdist"], ["dist"]),
-        (["both"], ["dist"]),
+        (["both"], ["build", "dist"]),
+        (["bdist_wheel", "sdist", "build_docs"], ["build", "dist"]),
         (["build_and_pack"], ["build", "dist"]),
         (["egg_info", "sdist"], ["dist", "n.egg-info"]),
         (["bdist_egg"], ["build", "dist", "n.egg-info"]),
@@ -338,6 +339,7 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
     """What was asked for by name is where it always was; its archives are the same."""
     files = {
         "setup.py": """
+            import os
             from setuptools import Command, Extension, setup
             from setuptools.command.sdist import sdist as own_sdist
             try:
@@ -359,8 +361,13 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
                     self.run_command("build")
                     super().run()
 
-            own = [own_sdist, own_wheel, both, build_and_pack]
-            names = ["own_sdist", "own_wheel", "both", "build_and_pack"]
+            class build_docs(both):
+                def run(self):
+                    build_base = self.get_finalized_command("build").build_base
+                    self.mkpath(os.path.join(build_base, "docs"))
+
+            own = [own_sdist, own_wheel, both, build_and_pack, build_docs]
+            names = ["own_sdist", "own_wheel", "both", "build_and_pack", "build_docs"]
             setup(name="n", version="1", packages=["p"],
                   cmdclass={name: type(name, (cls,), {}) for name, cls in zip(names, own)},
                   ext_modules=[Extension("p.fast", ["p/fast.c"])])

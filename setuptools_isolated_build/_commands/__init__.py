@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from setuptools_isolated_build._setuptools.distribution import archive_of
+
 if TYPE_CHECKING:
     from setuptools import Command
 
@@ -24,9 +26,6 @@ _MIXINS = {
     "install_lib": "InstallLib",
     "sdist": "Sdist",
 }
-# A project may have its own under another name, beside or in the place of setuptools'.
-_ARCHIVES = {"bdist_wheel", "sdist"}
-_THEIR_MODULES = {"distutils", "setuptools", "wheel"}
 
 
 def isolated(command: str, base: type[Command]) -> type[Command]:
@@ -36,7 +35,7 @@ def isolated(command: str, base: type[Command]) -> type[Command]:
     has put something in front of it since.
     """
     if command not in _MIXINS:
-        command = _archive(base)
+        command = archive_of(base)
     if not command:
         return base
     # Kept by the base itself, so that both go when nobody needs them any more: a
@@ -46,16 +45,6 @@ def isolated(command: str, base: type[Command]) -> type[Command]:
         setattr(base, _MIXED, {**found, command: _mix(command, base)})
     cls: type[Command] = vars(base)[_MIXED][command]
     return cls
-
-
-def _archive(base: type) -> str:
-    """Return which archive's command *base* is derived from, or "" for all others."""
-    names = (
-        cls.__name__
-        for cls in base.__mro__
-        if cls.__module__.partition(".")[0] in _THEIR_MODULES
-    )
-    return next((name for name in names if name in _ARCHIVES), "")
 
 
 def _mix(command: str, base: Any) -> Any:

@@ -12,7 +12,7 @@ from setuptools_isolated_build._commands.egg_info import EggInfo
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools import wheel_files
 from setuptools_isolated_build._setuptools.distribution import (
-    has_built_in_tree,
+    is_build_wanted,
     requested,
     stated_by_user,
 )
@@ -66,7 +66,7 @@ class BdistWheel(Archive):
         self._tell_what_is_shared(build)
         archives.check_directory(str(self.dist_dir))
         place = partial(self.packing, build)
-        takes_turn = has_built_in_tree(dist)
+        takes_turn = is_build_wanted(dist)
         with (
             _turns.in_turn(dist) if takes_turn else contextlib.nullcontext(),
             self.private_egg_info(),

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from setuptools_isolated_build import _build
 from setuptools_isolated_build._locks.places import lock_place
 from setuptools_isolated_build._setuptools.distribution import (
-    BUILDS,
-    has_built_in_tree,
+    is_build_wanted,
     requested,
     requested_by_hook,
     stated_by_user,
@@ -58,7 +57,7 @@ class Build(_Base):
             # Before other commands derive their paths: "setup.py build_py sdist".
             _build.isolate(dist)
         build = _build.current(dist)
-        if build is not None and not self._is_wanted_in_tree():
+        if build is not None and not self.is_wanted_in_tree():
             self._move_to(build.tree)
         super().finalize_options()
         if build is not None:
@@ -66,7 +65,7 @@ class Build(_Base):
 
     def move_to(self, tree: BuildTree) -> None:
         """Move to the build tree what was finalized before there was one."""
-        if self._is_wanted_in_tree() or tree.holds(self.build_base):
+        if self.is_wanted_in_tree() or tree.holds(self.build_base):
             return
         for name in _DERIVED:
             value = getattr(self, name, None)
@@ -76,11 +75,12 @@ class Build(_Base):
                 setattr(self, name, inside if is_inside else value)
         self._move_to(tree)
 
-    def _is_wanted_in_tree(self) -> bool:
+    def is_wanted_in_tree(self) -> bool:
+        """Whether the project's archives are made from what is in the source tree."""
         dist = self.distribution
         if requested_by_hook(dist):
             return False
-        if not BUILDS.isdisjoint(requested(dist)) or has_built_in_tree(dist):
+        if is_build_wanted(dist):
             return True
         if "bdist_wheel" not in requested(dist):
             return False

@@ -8,29 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import setuptools
 
-from setuptools_isolated_build._setuptools.hooks import running_hook
+from setuptools_isolated_build._setuptools.hooks import in_setup, running_hook
 from setuptools_isolated_build.errors import SetuptoolsTooOldError
 
 if TYPE_CHECKING:
     from setuptools import Distribution
 
 __all__ = [
-    "BUILDS",
     "IN_TREE",
     "SANDBOXED",
     "SHARING",
     "TAKE_TURNS",
+    "archive_of",
     "check_release",
     "command_line",
-    "forget_runs",
-    "has_built_in_tree",
+    "is_build_wanted",
     "is_sandboxed",
     "is_setuptools",
     "is_setuptools_module",
     "project_build_base",
     "requested",
     "requested_by_hook",
-    "runs_in_tree",
     "source_dir",
     "stated_by_user",
 ]
@@ -53,15 +51,21 @@ IN_TREE = frozenset(
         "install_lib",
     }
 )
-# The egg-info in the tree says nothing about where build_base is wanted.
-BUILDS = IN_TREE - {"egg_info", "install_egg_info"}
 # Nor can these share their products, which are not made from what lies in build/.
 TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
 # What these leave, or remove, is the next one's too, also if another command runs them.
 SHARING = TAKE_TURNS | {"clean"}
 SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
 
-_HAS_BUILT = "_isolated_build_in_tree"
+# These leave nothing below build_base that anybody asks for. All others may: those of
+# the list above, and a project's or a plugin's, as ``build_docs`` or ``build_exe``.
+_NOT_BUILDING = {
+    *("bdist_wheel", "dist_info", "editable_wheel", "egg_info", "install_egg_info"),
+    *("alias", "check", "clean", "register", "rotate", "saveopts", "sdist", "setopt"),
+    *("upload", "upload_docs"),
+}
+_ARCHIVES = {"bdist_wheel", "sdist"}
+_THEIR_PACKAGES = {"distutils", "setuptools", "wheel"}
 _OLDEST = (64, 0, 3)
 
 
@@ -139,24 +143,35 @@ def stated_by_user(dist: Distribution, command: str, option: str) -> bool:
     return source != "setup script" and os.path.abspath(source) not in own_files
 
 
-def runs_in_tree(dist: Distribution, command: str) -> None:
-    """Note that *command* runs when *dist* has no build tree."""
-    if command in BUILDS:
-        setattr(dist, _HAS_BUILT, True)
+def archive_of(command_class: type) -> str:
+    """Return which archive's command a class is derived from, or "" for all others.
 
-
-def has_built_in_tree(dist: Distribution) -> bool:
-    """Whether the source tree has what an archive of *dist* is to be made from.
-
-    A project's own command may run ``build`` and then ``bdist_wheel``. ``build`` would
-    not run once more: a wheel from a build tree would be empty.
+    A project may have its own under another name, beside setuptools'.
     """
-    return _HAS_BUILT in vars(dist)
+    names = (
+        cls.__name__
+        for cls in command_class.__mro__
+        if cls.__module__.partition(".")[0] in _THEIR_PACKAGES
+    )
+    return next((name for name in names if name in _ARCHIVES), "")
 
 
-def forget_runs(dist: Distribution) -> None:
-    """Forget what `runs_in_tree` has noted: the build of *dist* is over."""
-    vars(dist).pop(_HAS_BUILT, None)
+def is_build_wanted(dist: Distribution) -> bool:
+    """Whether what is below build_base is, or may be, wanted where it is without us.
+
+    Not in a hook, and not by hand where nothing is asked for but what is known. A
+    project's own command may run ``build`` and then ``bdist_wheel``: a wheel from a
+    build tree would be empty, since ``build`` does not run once more.
+    """
+    if running_hook() is not None:
+        return False
+    names = requested(dist)
+    if not names:  # it has not been read, or nobody runs a command line
+        return not in_setup()
+    return not all(
+        name in _NOT_BUILDING or archive_of(dist.get_command_class(name))
+        for name in names
+    )
 
 
 def project_build_base(dist: Distribution) -> str | None:
