@@ -152,11 +152,10 @@ def within(dist: Distribution) -> Iterator[None]:
     """
     in_hook = hooks.running_hook() is not None
     _process.say_in_turn(dist, distribution.command_line(dist))
-    asked_for = distribution.requested(dist)
-    if not in_hook and not distribution.TAKE_TURNS.isdisjoint(asked_for):
-        from . import _turns  # most builds take none
+    if not in_hook:
+        from . import _turns
 
-        _turns.take_for_commands(dist)
+        _turns.take_by_hand(dist)
     _process.leave_turn(_process.SETUP_PHASE)
     failed = True
     try:

@@ -28,7 +28,6 @@ def finalize_distribution_options(dist: Distribution) -> None:
     # Partials of functions, since distributions are pickled: a closure cannot be.
     dist.get_command_class = partial(_get_command_class, dist.get_command_class)  # type: ignore[method-assign,assignment]
     dist.run_commands = partial(_run_commands, dist, dist.run_commands)  # type: ignore[method-assign]
-    dist.run_command = partial(_run_command, dist, dist.run_command)  # type: ignore[method-assign]
     from ._setuptools import entry_points, hooks
 
     entry_points.read_once()
@@ -56,18 +55,3 @@ def _run_commands(dist: Distribution, wrapped: Callable[[], None]) -> None:
 
     with _build.within(dist):
         wrapped()
-
-
-def _run_command(
-    dist: Distribution, wrapped: Callable[[str], None], command: str
-) -> None:
-    from . import _build
-    from ._setuptools import distribution
-
-    if _build.under_way(dist) and not distribution.is_build_wanted(dist):
-        wrapped(command)
-        return
-    from . import _turns
-
-    with _turns.command_in_turn(dist, command):
-        wrapped(command)

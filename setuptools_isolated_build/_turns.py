@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from ._settings import Settings
 
 __all__ = [
-    "command_in_turn",
     "enter",
     "in_turn",
     "setup_in_turn",
     "take",
+    "take_by_hand",
     "take_for_commands",
 ]
 
@@ -54,21 +54,32 @@ def setup_in_turn() -> Iterator[None]:
         _process.leave_turn(_process.SETUP_PHASE)
 
 
-@contextlib.contextmanager
-def command_in_turn(dist: Distribution, command: str) -> Iterator[None]:
-    """Run *command* in the block, in turn with others if it shares its products.
+def take_by_hand(dist: Distribution) -> None:
+    """Let *dist* have a turn if it is asked for what others share, or when it runs that.
 
     Who asks for ``build`` has the turn until all is done. A project's own command that
-    runs ``build`` may go on for hours, as a test suite: it has the turn for that.
+    runs ``build`` may go on for hours, as a test suite: it has the turn for that. But
+    where ``install`` is asked for, nothing may stand between it and setuptools'
+    ``run_commands``: `setuptools.command.install.install._called_from_setup`.
     """
-    takes_it = (
-        command in distribution.SHARING
-        and bool(distribution.requested(dist))
-        and not dist.have_run.get(command)
-        and hooks.running_hook() is None
-    )
-    with in_turn(dist) if takes_it else contextlib.nullcontext():
-        yield
+    asked_for = distribution.requested(dist)
+    if not distribution.TAKE_TURNS.isdisjoint(asked_for) or asked_for == {"clean"}:
+        take_for_commands(dist)
+    elif distribution.is_build_wanted(dist):
+        _take_for_each(dist)
+
+
+def _take_for_each(dist: Distribution) -> None:
+    if getattr(dist.run_command, "func", None) is not _run_command:
+        dist.run_command = partial(_run_command, dist, dist.run_command)  # type: ignore[method-assign]
+
+
+def _run_command(
+    dist: Distribution, wrapped: Callable[[str], None], command: str
+) -> None:
+    shares = command in distribution.SHARING and not dist.have_run.get(command)
+    with in_turn(dist) if shares else contextlib.nullcontext():
+        wrapped(command)
 
 
 @contextlib.contextmanager
