@@ -55,7 +55,7 @@ def setup_in_turn() -> Iterator[None]:
 
 
 def take_by_hand(dist: Distribution) -> None:
-    """Let *dist* have a turn if it is asked for what others share, or when it runs that.
+    """Let *dist* have a turn for what others share.
 
     Who asks for ``build`` has the turn until all is done. A project's own command that
     runs ``build`` may go on for hours, as a test suite: it has the turn for that. But

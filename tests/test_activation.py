@@ -398,6 +398,34 @@ def test_commands_by_hand(project, plain, plugged, tmp_path, commands, in_tree):
         assert ours == theirs, name
 
 
+def test_who_calls_install(project, plain, plugged):
+    """Before release 80 it installs in another way if run_commands is not among them."""
+    source = project(
+        {
+            "setup.py": """
+                import inspect
+                from setuptools import setup
+                from setuptools.command.install import install
+
+                class telling(install):
+                    def run(self):
+                        callers = (frame.frame for frame in inspect.stack()[1:])
+                        names = [caller.f_globals["__name__"] for caller in callers]
+                        print("callers:", *names[: names.index("distutils.core")])
+
+                setup(name="n", version="1", cmdclass={"install": telling})
+                """
+        }
+    )
+    callers = []
+    for environment in (plain, plugged):
+        status, output = environment.setup_py(source, "install")
+        assert status == 0, output
+        (line,) = (x for x in output.splitlines() if x.startswith("callers: "))
+        callers.append(line.split("distutils.dist")[:2])
+    assert callers[0] == callers[1]
+
+
 REVIEWED = {
     "setup.py": """
         from setuptools import setup
