@@ -484,7 +484,10 @@ def test_lines_of_generated_sources(line, compiler, project, plain, extra, tmp_p
     source = project({**CFFI_FILES, "setup.py": setup_py, "include/line.h": header})
     debugging = {**variables(compiler), "CFLAGS": flags.format(here=source)}
     expected = harness.oracle(plain, source, tmp_path / "expected", debugging)
-    assert becomes.format(here=source).encode() in harness.member(
+    name = becomes.format(here=source)
+    if compiler == "clang":  # which names a directory by its path in the current one
+        name = name.removeprefix(f"{source}{os.sep}")
+    assert name.encode() in harness.member(
         expected.parent,
         next(n for n, _, _ in harness.wheel_contents(expected) if n.endswith(".so")),
     )
