@@ -60,9 +60,9 @@ SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
 # These leave nothing below build_base that anybody asks for. All others may: those of
 # the list above, and a project's or a plugin's, as ``build_docs`` or ``build_exe``.
 _NOT_BUILDING = {
-    *("bdist_wheel", "dist_info", "editable_wheel", "egg_info", "install_egg_info"),
+    *("bdist", "bdist_wheel", "dist_info", "editable_wheel", "egg_info"),
     *("alias", "check", "clean", "register", "rotate", "saveopts", "sdist", "setopt"),
-    *("upload", "upload_docs"),
+    *("install_egg_info", "upload", "upload_docs"),
 }
 _ARCHIVES = {"bdist_wheel", "sdist"}
 _THEIR_PACKAGES = {"distutils", "setuptools", "wheel"}
