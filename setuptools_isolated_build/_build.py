@@ -153,7 +153,7 @@ def within(dist: Distribution) -> Iterator[None]:
     in_hook = hooks.running_hook() is not None
     _process.say_in_turn(dist, distribution.command_line(dist))
     if not in_hook:
-        from . import _turns
+        from . import _turns  # loaded already, in `setup`
 
         _turns.take_by_hand(dist)
     _process.leave_turn(_process.SETUP_PHASE)

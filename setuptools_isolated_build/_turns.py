@@ -63,9 +63,9 @@ def take_by_hand(dist: Distribution) -> None:
     ``run_commands``: `setuptools.command.install.install._called_from_setup`.
     """
     asked_for = distribution.requested(dist)
-    if not distribution.TAKE_TURNS.isdisjoint(asked_for) or asked_for == {"clean"}:
+    if not distribution.TAKE_TURNS.isdisjoint(asked_for):
         take_for_commands(dist)
-    elif distribution.is_build_wanted(dist):
+    elif asked_for == {"clean"} or distribution.is_build_wanted(dist):
         _take_for_each(dist)
 
 

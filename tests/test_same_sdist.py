@@ -100,7 +100,8 @@ def test_template_that_names_the_egg_info(lines, project, same_sdist):
     )
 
 
-def test_left_overs_do_not_ship(project, same_sdist):
+@pytest.mark.parametrize("mark", ["*", ""])
+def test_left_overs_do_not_ship(mark, project, same_sdist):
     """What builds of any kind have left in a checkout, with a template that takes all."""
     source = project({**CHECKOUT, "MANIFEST.in": "global-include *\n"})
 
@@ -121,7 +122,7 @@ def test_left_overs_do_not_ship(project, same_sdist):
         ):
             path = source / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            texts = {"SOURCES.txt": "lib/p/deleted.py\n", ".gitignore": "*"}
+            texts = {"SOURCES.txt": "lib/p/deleted.py\n", ".gitignore": mark}
             path.write_text(texts.get(path.name, "old\n"))
 
     sdist, _ = same_sdist(source, dirty)

@@ -198,11 +198,11 @@ def test_a_projects_own_command(project, plugged, telling, meeting):
     source = project({"setup.py": OWN_COMMAND, "p/__init__.py": ""})
     variables = {**meeting.variables, **telling}
     runs = []
-    for who in ("first", "second"):
-        command = [str(plugged.python), "setup.py", "own"]
-        runs.append(plugged.start(command, source, {**variables, "WHO": who}))
-        assert meeting.arrival() == {"first": "first", "second": "waits"}[who]
     with harness.many(runs):
+        for who, arrives in (("first", "first"), ("second", "waits")):
+            command = [str(plugged.python), "setup.py", "own"]
+            runs.append(plugged.start(command, source, {**variables, "WHO": who}))
+            assert meeting.arrival() == arrives
         meeting.let_go("waits")
         meeting.let_go("first")
         assert {meeting.arrival(), meeting.arrival()} == {"first has built", "second"}
@@ -210,6 +210,35 @@ def test_a_projects_own_command(project, plugged, telling, meeting):
         assert meeting.arrival() == "second has built"
         for who in ("first", "second"):
             meeting.let_go(f"{who} has built")
+        for run in runs:
+            ends_well(run)
+
+
+@pytest.mark.parametrize(
+    ("commands", "steps"),
+    [(["clean"], []), (["bdist_wheel", "--skip-build"], ["second packs"])],
+    ids=["clean", "skip-build"],
+)
+def test_what_needs_the_build(commands, steps, project, plugged, telling, meeting):
+    """What removes it, or packs it, waits for another command that is building."""
+    source = project({"setup.py": OWN_COMMAND, "p/__init__.py": ""})
+    variables = {**meeting.variables, **telling}
+    runs = []
+    with harness.many(runs):
+        for who, arrives, asked in (
+            ("first", "first", ["own"]),
+            ("second", "waits", commands),
+        ):
+            command = [str(plugged.python), "setup.py", *asked]
+            runs.append(plugged.start(command, source, {**variables, "WHO": who}))
+            assert meeting.arrival() == arrives
+        meeting.let_go("waits")
+        meeting.let_go("first")
+        left = {"first has built", *steps}
+        while left:
+            arrived = meeting.arrival()
+            left.remove(arrived)
+            meeting.let_go(arrived)
         for run in runs:
             ends_well(run)
 

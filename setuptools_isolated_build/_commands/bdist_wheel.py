@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from setuptools_isolated_build import _build, _turns
 from setuptools_isolated_build._commands.archive import Archive
+from setuptools_isolated_build._commands.build import Build as BuildCommand
 from setuptools_isolated_build._commands.egg_info import EggInfo
 from setuptools_isolated_build._publication import archives
 from setuptools_isolated_build._setuptools import wheel_files
 from setuptools_isolated_build._setuptools.distribution import (
-    is_build_wanted,
     requested,
     stated_by_user,
 )
@@ -66,7 +66,8 @@ class BdistWheel(Archive):
         self._tell_what_is_shared(build)
         archives.check_directory(str(self.dist_dir))
         place = partial(self.packing, build)
-        takes_turn = is_build_wanted(dist)
+        command = dist.get_command_obj("build")
+        takes_turn = isinstance(command, BuildCommand) and command.is_wanted_in_tree()
         with (
             _turns.in_turn(dist) if takes_turn else contextlib.nullcontext(),
             self.private_egg_info(),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from setuptools import Distribution
 
 __all__ = [
-    "IN_TREE",
+    "ARCHIVES",
     "SANDBOXED",
     "SHARING",
     "TAKE_TURNS",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # By hand, these are asked for what they leave in the source tree.
-IN_TREE = frozenset(
+_IN_TREE = frozenset(
     {
         "bdist_dumb",
         "bdist_egg",
@@ -52,7 +52,7 @@ IN_TREE = frozenset(
     }
 )
 # Nor can these share their products, which are not made from what lies in build/.
-TAKE_TURNS = IN_TREE | {"bdist", "dist_info", "editable_wheel"}
+TAKE_TURNS = _IN_TREE | {"bdist", "dist_info", "editable_wheel"}
 # What these leave, or remove, is the next one's too, also if another command runs them.
 SHARING = TAKE_TURNS | {"clean"}
 SANDBOXED = "easy_install runs this command, and lets it write nowhere else"
@@ -64,7 +64,7 @@ _NOT_BUILDING = {
     *("alias", "check", "clean", "register", "rotate", "saveopts", "sdist", "setopt"),
     *("install_egg_info", "upload", "upload_docs"),
 }
-_ARCHIVES = {"bdist_wheel", "sdist"}
+ARCHIVES = {"bdist_wheel", "sdist"}
 _THEIR_PACKAGES = {"distutils", "setuptools", "wheel"}
 _OLDEST = (64, 0, 3)
 
@@ -153,7 +153,7 @@ def archive_of(command_class: type) -> str:
         for cls in command_class.__mro__
         if cls.__module__.partition(".")[0] in _THEIR_PACKAGES
     )
-    return next((name for name in names if name in _ARCHIVES), "")
+    return next((name for name in names if name in ARCHIVES), "")
 
 
 def is_build_wanted(dist: Distribution) -> bool:

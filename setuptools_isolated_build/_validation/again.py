@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build._setuptools.distribution import requested
+from setuptools_isolated_build._setuptools.distribution import ARCHIVES, requested
 
 if TYPE_CHECKING:
     from setuptools import Distribution
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["can_run_by_hand", "main", "run_by_hand", "run_hook"]
 
-_ARCHIVES = {"bdist_wheel", "sdist"}
 _CODE = """\
 import json, sys
 call = json.loads(sys.argv[1])
@@ -81,7 +80,7 @@ def can_run_by_hand(dist: Distribution) -> bool:
     else:
         is_script = os.path.exists(script) and os.path.samefile(main_file, script)
     commands = requested(dist)
-    return is_script and bool(commands) and commands <= _ARCHIVES
+    return is_script and bool(commands) and commands <= ARCHIVES
 
 
 def run_by_hand(source_dir: str, marks: dict[str, str]) -> int:

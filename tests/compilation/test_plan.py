@@ -9,6 +9,8 @@ import threading
 import types
 
 import pytest
+from setuptools import Extension
+from setuptools_isolated_build._compilation import at_once
 from setuptools_isolated_build._compilation import captured as captured_
 from setuptools_isolated_build._compilation import flights, jobs, plan, pool, products
 from setuptools_isolated_build._compilation import planned as planning
@@ -387,6 +389,49 @@ def test_nothing_ahead_of_the_unknown():
     for part in (fails, writes_more):
         found = jobs.collect([part, lambda: jobs.walk().jobs.append(b)])
         assert [each.obj for each in found.jobs] == ["a.o"]
+
+
+class Answering(Extension):
+    def __getattribute__(self, name):
+        return super().__getattribute__(name)
+
+
+class Noting(Extension):
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+
+
+class Converting(Extension):
+    def _convert_pyx_sources_to_lang(self):
+        pass
+
+
+class Harmless(Extension):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.standard = 17
+
+    def __repr__(self):
+        return self.name
+
+    @property
+    def cxx_std(self):
+        return self.standard
+
+
+@pytest.mark.parametrize(
+    ("cls", "plain"),
+    [
+        (Extension, True),
+        (Harmless, True),
+        (Answering, False),
+        (Noting, False),
+        (Converting, False),
+    ],
+)
+def test_extensions_that_may_be_read_before(cls, plain):
+    """No class of somebody's answers for what setuptools reads."""
+    assert at_once.is_plain(cls("n", ["a.c"])) == plain
 
 
 @pytest.mark.parametrize(
