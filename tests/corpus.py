@@ -2,11 +2,12 @@
 
     python tests/corpus.py [--place DIRECTORY] [--quick] [NAME ...]
 
-For each project of ``corpus.csv`` (NAMEs choose some): the wheel and the sdist, built twice
-without the plugin, once with it, and ten at once with it in one tree (four with --quick),
-from fresh trees at the same path; the wheel of a project that compiles also with the extra, at once from an
-empty cache and from a full one. A build that says that it shares something with others
-fails here. What differs is printed; downloads are kept in --place.
+For each project of ``corpus.csv`` (NAMEs choose some): the wheel and the sdist, built
+twice without the plugin, once with it, and ten at once with it in one tree (four with
+--quick), from fresh trees at the same path; the wheel of a project that compiles also
+with the extra, at once from an empty cache and from a full one. A build that says that
+it shares something with others fails here. What differs is printed; downloads are kept
+in --place.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ CORPUS = Path(__file__).with_name("corpus.csv")
 QUICK = ("six", "MarkupSafe", "requests", "treq", "setuptools")
 HEADER = ("project", "wheel", "sdist", "at once", "tree", "ccache")
 CHECK = "--json --only=with --frontend=build --artifact=wheel --artifact=sdist".split()
+# Of mercurial, which writes into its tree, ten builds may each be repeated alone.
+CHECK += ["--timeout=1800"]
 GOOD = ("same", "untouched", "as without", "")
 VARIES = "varies without"
 

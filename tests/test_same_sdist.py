@@ -84,6 +84,10 @@ def test_egg_info_below_package_dir(project, same_sdist):
         "recursive-exclude n.egg-info *",
         "exclude n.egg-info/PKG-INFO",
         "graft n.egg-info\nglobal-include *",
+        # The same files by another name, which is in SOURCES.txt too.
+        "recursive-include . *.txt",
+        "graft ./n.egg-info\nglobal-exclude *.txt",
+        "prune *.egg-info\ninclude ./n.egg-info/PKG-INFO n.egg-info/top_level.txt",
         "not-a-command x\nprune\n\n# nothing\nexclude \\\n  n.egg-info/top_level.txt",
     ],
 )

@@ -204,7 +204,7 @@ class Bench:
         build.note_remarks(output)
         if run.is_expired:
             build.verdict = FAILED
-            build.error = f"not done in {self._timeout:.0f} s, so it was killed"
+            build.error = f"killed, not done in {self._timeout:.0f} s; see --timeout"
             return
         if run.status:
             build.fail(output, self.source)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 from typing import TYPE_CHECKING, Any, Callable
 
 from setuptools_isolated_build import _build
@@ -205,12 +206,15 @@ class EggInfo(_Base):
             kept = [names_in_tree.get(os.path.normpath(name), name) for name in kept]
             # setuptools grafts its directory, but drops what is below a ``.svn`` or
             # cannot be decoded; pbr takes what it finds in the tree.
-            own = {*names_in_tree.values()}
+            own = sorted(names_in_tree.values())
             grafts = is_setuptools(super().find_sources)  # type: ignore[misc]
-            if grafts or not own.isdisjoint(kept):
-                gone = own.difference(sources.without_excluded(sorted(own)))
+            if grafts or not set(own).isdisjoint(kept):
+                with tempfile.TemporaryDirectory(dir=self.egg_base) as empty:
+                    listed = sources.by_template(own, empty)
                 # as FileList.sort and remove_duplicates do
-                kept = sorted({*kept, *own} - gone, key=os.path.split)
+                kept = sorted(
+                    set(kept).difference(own).union(listed), key=os.path.split
+                )
         return kept
 
     def _write_sources(self, is_left_over: Callable[[str], bool]) -> None:

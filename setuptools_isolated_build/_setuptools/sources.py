@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from setuptools_isolated_build._trees.tree import BuildTree
 
-__all__ = ["left_over_finder", "products", "without_excluded"]
+__all__ = ["by_template", "left_over_finder", "products"]
 
 # Only what builds put into dist/, with a version in its name: a project may have files
 # of its own there.
@@ -96,46 +96,48 @@ def products(dist: Distribution) -> set[str]:
     return {os.path.abspath(path) for path in found} | _result_directories(dist)
 
 
-def without_excluded(names: list[str]) -> list[str]:
-    """Return *names* without what MANIFEST.in excludes.
+def by_template(names: list[str], directory: str) -> list[str]:
+    """Return by which names MANIFEST.in has the files of the egg-info in the list.
 
-    `setuptools.command.egg_info.manifest_maker` has read it when the egg-info had its
-    private name, which ``prune *.egg-info`` does not match.
+    `setuptools.command.egg_info.manifest_maker` has read it when these had private
+    names: ``prune *.egg-info`` does not match them, and ``recursive-include . *.txt``
+    lists what is in the tree once more, as ``./name.egg-info/…``.
+
+    Args:
+        names: what they are called in the source tree, which are in the list already.
+        directory: an empty one, in which setuptools' own code finds nothing but these.
     """
     template = "MANIFEST.in"
-    if not os.path.isfile(template):
+    is_outside = any(name.startswith((os.pardir, os.sep)) for name in names)
+    if is_outside or not os.path.isfile(template):
         return names
+    from distutils import log
     from distutils.text_file import TextFile
 
     from setuptools.command.egg_info import FileList
 
-    filelist: Any = FileList()
-    filelist.files = names
-    filelist.allfiles = []
     file = TextFile(template, join_lines=True, lstrip_ws=True, collapse_join=True)
     try:
-        for line in file.readlines():
-            with contextlib.suppress(DistutilsError, ValueError):  # it was warned of
-                _exclude(filelist, line)
+        lines = file.readlines()
     finally:
         file.close()
-    kept: list[str] = filelist.files
-    return kept
-
-
-def _exclude(filelist: Any, line: str) -> None:
-    action, patterns, directory, whole = filelist._parse_template_line(line)  # noqa: SLF001
-    if action == "exclude":
-        for pattern in patterns:
-            filelist.exclude(pattern)
-    elif action == "recursive-exclude":
-        for pattern in patterns:
-            filelist.recursive_exclude(directory, pattern)
-    elif action == "global-exclude":
-        for pattern in patterns:
-            filelist.global_exclude(pattern)
-    elif action == "prune":
-        filelist.prune(whole)
+    for name in names:
+        path = os.path.join(directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "x", encoding="utf-8").close()
+    filelist: Any = FileList()
+    filelist.files = list(names)
+    here, threshold = os.getcwd(), log.set_threshold(log.FATAL)
+    try:
+        os.chdir(directory)
+        for line in lines:
+            with contextlib.suppress(DistutilsError, ValueError):  # it was warned of
+                filelist.process_template_line(line)
+    finally:
+        os.chdir(here)
+        log.set_threshold(threshold)
+    own = set(names)
+    return [name for name in filelist.files if os.path.normpath(name) in own]
 
 
 def _roots(dist: Distribution, tree: BuildTree, here: str) -> tuple[str, ...]:
