@@ -88,6 +88,7 @@ def test_egg_info_below_package_dir(project, same_sdist):
         "recursive-include . *.txt",
         "graft ./n.egg-info\nglobal-exclude *.txt",
         "prune *.egg-info\ninclude ./n.egg-info/PKG-INFO n.egg-info/top_level.txt",
+        "global-exclude **\ngraft n.egg-info",
         "not-a-command x\nprune\n\n# nothing\nexclude \\\n  n.egg-info/top_level.txt",
     ],
 )

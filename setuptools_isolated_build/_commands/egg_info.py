@@ -225,7 +225,8 @@ class EggInfo(_Base):
         with open(path, encoding="utf-8", newline="\n") as file:
             text = file.read()
         end = "\n" if text.endswith("\n") else ""
-        names = self._without(is_left_over, text.removesuffix(end).split("\n"))
+        listed = list(filter(None, text.split("\n")))
+        names = self._without(is_left_over, listed)
         text = "\n".join(name.replace(os.sep, "/") for name in names) + end
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
