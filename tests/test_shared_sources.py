@@ -566,6 +566,62 @@ def test_what_cannot_be_repeated(project, plugged, start, meeting, tmp_path):
     assert not (source / "dist").exists() or not any((source / "dist").iterdir())
 
 
+# Whoever makes the egg-info in the tree does so when the other one has begun.
+EGG_INFO = harness.Meeting.CODE + textwrap.dedent(
+    """
+    import os
+    from setuptools import Distribution, Extension, setup
+    from setuptools.command.egg_info import egg_info
+
+    class own_distribution(Distribution):
+        def parse_command_line(self):
+            if os.environ["WHO"] == "reader":
+                meet("begun")
+            return super().parse_command_line()
+
+    class own_egg_info(egg_info):
+        def run(self):
+            if os.environ["WHO"] == "writer":
+                meet("has the turn")
+            super().run()
+
+    setup(name="n", version="1", packages=["p"], ext_modules=[Extension("p.e", ["e.c"])],
+          distclass=own_distribution, cmdclass={"egg_info": own_egg_info})
+    """
+)
+
+
+@pytest.mark.parametrize("what", ["sdist", "build_py sdist", "hook", "editable"])
+def test_an_egg_info_that_another_command_makes(
+    what, project, plugged, meeting, tmp_path
+):
+    """A build has its own, and does not take it for what the other one has written."""
+    source = project({"setup.py": EGG_INFO, "p/__init__.py": "", "e.c": harness.FAST_C})
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def start(who: str, command: list[str]) -> harness.Run:
+        return plugged.start(command, source, {**meeting.variables, "WHO": who})
+
+    setup = [str(plugged.python), "setup.py"]
+    by_hand = [*setup, *what.split(), "-d", str(out)]
+    command = by_hand if "sdist" in what else plugged.command(what, source, out)
+    writer = start("writer", [*setup, "egg_info"])
+    with harness.many([writer]):
+        assert meeting.arrival() == "has the turn"
+        reader = start("reader", command)
+        with harness.many([reader]):
+            assert meeting.arrival() == "begun"
+            meeting.let_go("has the turn")
+            output = writer.finish(60)
+            assert writer.status == 0, output
+            meeting.let_go("begun")
+            output = reader.finish(60)
+    assert reader.status == 0, output
+    assert AGAIN not in output
+    assert len(list(out.iterdir())) == 1
+
+
 # Each build puts files of its own where the package has them, or sets their mode.
 LEADING = harness.Meeting.CODE + textwrap.dedent(
     """

@@ -80,10 +80,13 @@ class EggInfo(_Base):
 
     @property
     def egg_info_in_tree(self) -> str:
-        """The absolute path of the egg-info that builds without us would share."""
-        if self._in_tree is not None:
-            return os.path.abspath(self._in_tree[1])
-        egg_info = self.egg_info
+        """The absolute path of the egg-info that builds without us would share.
+
+        Empty before it is known.
+        """
+        egg_info = self.egg_info if self._in_tree is None else self._in_tree[1]
+        if not egg_info:
+            return ""
         if not _THEY_STATE_IT.isdisjoint(requested(self.distribution)):
             default_base = (self.distribution.package_dir or {}).get("", os.curdir)
             egg_info = os.path.join(default_base, os.path.basename(egg_info))
@@ -115,9 +118,9 @@ class EggInfo(_Base):
     def private_files(self) -> dict[str, str]:
         """Return where the files of the egg-info are, by their names in the tree.
 
-        Empty if they do lie in the tree.
+        Empty if they do lie in the tree, or it is not known yet where.
         """
-        if self._in_tree is None:
+        if self._in_tree is None or not self.finalized:
             return {}
         private, in_tree = self.egg_info, os.path.normpath(self._in_tree[1])
         return {

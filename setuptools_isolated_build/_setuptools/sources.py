@@ -90,10 +90,10 @@ def products(dist: Distribution) -> set[str]:
     """Return the directories of the source tree in which setuptools has products."""
     build: Any = dist.get_command_obj("build")
     found = {getattr(build, "build_base_in_tree", build.build_base)}
-    egg_info: Any = dist.get_command_obj("egg_info", create=False)
-    if hasattr(egg_info, "egg_info_in_tree") and not os.path.isfile("PKG-INFO"):
-        found.add(egg_info.egg_info_in_tree)
-    return {os.path.abspath(path) for path in found} | _result_directories(dist)
+    if not os.path.isfile("PKG-INFO"):
+        egg_info: Any = dist.get_command_obj("egg_info", create=False)
+        found.add(getattr(egg_info, "egg_info_in_tree", ""))
+    return set(map(os.path.abspath, filter(None, found))) | _result_directories(dist)
 
 
 def by_template(names: list[str], directory: str) -> list[str]:

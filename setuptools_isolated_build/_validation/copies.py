@@ -95,10 +95,7 @@ def outputs(dist: Distribution, tree: BuildTree | None) -> set[str]:
     if getattr(build_ext, "finalized", False) and build_ext.extensions:
         found.update(map(os.path.abspath, build_ext.get_outputs()))
     if tree is not None and os.path.isdir(tree.release_root):
-        egg_info: Any = dist.get_command_obj("egg_info")
-        made = {"PKG-INFO", "setup.cfg"}
-        if hasattr(egg_info, "private_files"):
-            made.update(egg_info.private_files())
+        made = {"PKG-INFO", "setup.cfg", *_egg_info_files(dist)}
         for name in os.listdir(tree.release_root):
             base = os.path.join(tree.release_root, name)
             found.update(os.path.join(base, file) for file in made)
@@ -232,9 +229,24 @@ def _in_build_lib(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, st
 
 
 def _in_release_trees(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, str]]:
-    root = tree.release_root
+    root, directory_of_sources = tree.release_root, source_dir(dist)
+    if not os.path.isdir(root):
+        return
+    # That of an unpacked sdist was copied, before it was made anew.
+    is_unpacked = os.path.isfile(os.path.join(directory_of_sources, "PKG-INFO"))
+    made = set() if is_unpacked else _egg_info_files(dist)
     for directory, _, names in os.walk(root):
         parts = os.path.relpath(directory, root).split(os.sep)
-        source = os.path.join(source_dir(dist), *parts[1:])
         for name in names:
-            yield os.path.join(directory, name), os.path.join(source, name)
+            inside = os.path.join(*parts[1:], name)
+            if inside not in made:
+                source = os.path.join(directory_of_sources, inside)
+                yield os.path.join(directory, name), source
+
+
+def _egg_info_files(dist: Distribution) -> set[str]:
+    """Return what the files of a private egg-info are called in an sdist."""
+    egg_info: Any = dist.get_command_obj("egg_info", create=False)
+    return (
+        set(egg_info.private_files()) if hasattr(egg_info, "private_files") else set()
+    )
