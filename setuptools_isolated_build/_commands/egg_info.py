@@ -211,7 +211,7 @@ class EggInfo(_Base):
             # cannot be decoded; pbr takes what it finds in the tree.
             own = sorted(names_in_tree.values())
             grafts = is_setuptools(super().find_sources)  # type: ignore[misc]
-            if grafts or not set(own).isdisjoint(kept):
+            if own and (grafts or not set(own).isdisjoint(kept)):
                 with tempfile.TemporaryDirectory(dir=self.egg_base) as empty:
                     listed = sources.by_template(own, empty)
                 # as FileList.sort and remove_duplicates do
