@@ -591,7 +591,7 @@ EGG_INFO = harness.Meeting.CODE + textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("what", ["sdist", "build_py sdist", "hook", "editable"])
+@pytest.mark.parametrize("what", ["sdist", "build_py sdist", "editable"])
 def test_an_egg_info_that_another_command_makes(
     what, project, plugged, meeting, tmp_path
 ):
