@@ -13,6 +13,7 @@ from setuptools_isolated_build import _build
 from setuptools_isolated_build._setuptools import copying, sources
 from setuptools_isolated_build._setuptools.distribution import (
     is_setuptools,
+    is_unpacked_sdist,
     requested,
     requested_by_hook,
     stated_by_user,
@@ -180,7 +181,7 @@ class EggInfo(_Base):
             # An sdist's SOURCES.txt may be all that knows of its package data. In a
             # checkout the same file is litter that revives deleted files
             # (setuptools#436), and a pristine copy has none.
-            if os.path.isfile("PKG-INFO") and os.path.isdir(shipped):
+            if is_unpacked_sdist(self.distribution) and os.path.isdir(shipped):
                 shutil.copytree(shipped, self.egg_info, copy_function=_copy_writable)
                 removal.make_writable(self.egg_info)
         super().run()

@@ -26,6 +26,7 @@ __all__ = [
     "is_sandboxed",
     "is_setuptools",
     "is_setuptools_module",
+    "is_unpacked_sdist",
     "project_build_base",
     "requested",
     "requested_by_hook",
@@ -108,6 +109,11 @@ def _version_beside() -> str:
 def source_dir(dist: Distribution) -> str:
     """Return the absolute path of the source tree of *dist*."""
     return os.path.abspath(dist.src_root or os.curdir)
+
+
+def is_unpacked_sdist(dist: Distribution) -> bool:
+    """Whether the source tree is an unpacked sdist, whose egg-info is a source."""
+    return os.path.isfile(os.path.join(source_dir(dist), "PKG-INFO"))
 
 
 def requested(dist: Distribution) -> set[str]:

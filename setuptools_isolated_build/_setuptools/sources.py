@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from setuptools.errors import BaseError as DistutilsError
 
 from setuptools_isolated_build._setuptools import hooks
+from setuptools_isolated_build._setuptools.distribution import is_unpacked_sdist
 from setuptools_isolated_build._trees.tree import is_staging
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def left_over_finder(egg_info: Any, tree: BuildTree) -> Callable[[str], bool]:
     roots = _roots(egg_info.distribution, tree, here)
     results = _result_directories(egg_info.distribution)
     # Its shipped list is what names an unpacked sdist's files, so all of them stay.
-    is_checkout = not os.path.isfile("PKG-INFO")
+    is_checkout = not is_unpacked_sdist(egg_info.distribution)
     egg_bases = {here, os.path.dirname(in_tree)}
 
     @cache
@@ -90,7 +91,7 @@ def products(dist: Distribution) -> set[str]:
     """Return the directories of the source tree in which setuptools has products."""
     build: Any = dist.get_command_obj("build")
     found = {getattr(build, "build_base_in_tree", build.build_base)}
-    if not os.path.isfile("PKG-INFO"):
+    if not is_unpacked_sdist(dist):
         egg_info: Any = dist.get_command_obj("egg_info", create=False)
         found.add(getattr(egg_info, "egg_info_in_tree", ""))
     return set(map(os.path.abspath, filter(None, found))) | _result_directories(dist)
@@ -108,7 +109,8 @@ def by_template(names: list[str], directory: str) -> list[str]:
         directory: an empty one, in which setuptools' own code finds nothing but these.
     """
     template = "MANIFEST.in"
-    is_outside = any(name.startswith((os.pardir, os.sep)) for name in names)
+    above = os.path.join(os.pardir, "")
+    is_outside = any(os.path.isabs(x) or x.startswith(above) for x in names)
     if is_outside or not os.path.isfile(template):
         return names
     from distutils import log

@@ -8,7 +8,10 @@ import tempfile
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from setuptools_isolated_build._setuptools.distribution import source_dir
+from setuptools_isolated_build._setuptools.distribution import (
+    is_unpacked_sdist,
+    source_dir,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -230,11 +233,8 @@ def _in_build_lib(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, st
 
 def _in_release_trees(dist: Distribution, tree: BuildTree) -> Iterator[tuple[str, str]]:
     root, directory_of_sources = tree.release_root, source_dir(dist)
-    if not os.path.isdir(root):
-        return
     # That of an unpacked sdist was copied, before it was made anew.
-    is_unpacked = os.path.isfile(os.path.join(directory_of_sources, "PKG-INFO"))
-    made = set() if is_unpacked else _egg_info_files(dist)
+    made = set() if is_unpacked_sdist(dist) else _egg_info_files(dist)
     for directory, _, names in os.walk(root):
         parts = os.path.relpath(directory, root).split(os.sep)
         for name in names:
